@@ -1,0 +1,196 @@
+// kaio/raw: the system calls one to one. Addresses and contexts are bigints, a failing call answers with its negated errno.
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#include <set>
+
+#include "arguments.h"
+#include "module.h"
+#include "ring.h"
+
+namespace kaio {
+namespace {
+
+using Napi::BigInt;
+using Napi::CallbackInfo;
+using Napi::Number;
+using Napi::Value;
+
+Value answer(Napi::Env env, long result) { return Number::New(env, result < 0 ? -errno : static_cast<double>(result)); }
+
+// The contexts made through kaio/raw that are still alive in this process: readRing follows the address of no others. The lock is
+// held while a ring is read and from before io_destroy unmaps it, so that a worker cannot destroy what another is reading.
+class Living {
+ public:
+  Living() { uv_mutex_init(&mutex_); }
+  ~Living() { uv_mutex_destroy(&mutex_); }
+
+  template <typename F>
+  auto with(F use) {
+    uv_mutex_lock(&mutex_);
+    auto result = use(contexts_);
+    uv_mutex_unlock(&mutex_);
+    return result;
+  }
+
+ private:
+  uv_mutex_t mutex_;
+  std::set<aio_context_t> contexts_;
+};
+
+Living& living() {
+  // Never destructed: a worker may still end while the process runs its static destructors.
+  static Living* const instance = new Living;
+  return *instance;
+}
+
+long destroy(aio_context_t ctx) {
+  living().with([ctx](std::set<aio_context_t>& contexts) { return contexts.erase(ctx); });
+  return io_destroy(ctx);
+}
+
+Value IoSetup(const CallbackInfo& info) {
+  Arguments args(info);
+  const int64_t nr = args.integer(0);
+  aio_context_t own = 0;
+  auto* ctxp = args.given(1) ? static_cast<aio_context_t*>(args.address(1)) : &own;
+  if (args.failed()) return Value();
+  const long result = io_setup(static_cast<unsigned>(nr), ctxp);
+  if (result < 0) return answer(info.Env(), result);
+  const aio_context_t ctx = *ctxp;
+  living().with([ctx](std::set<aio_context_t>& contexts) { return contexts.insert(ctx); });
+  Module::of(info.Env())->rawContexts.insert(ctx);
+  return BigInt::New(info.Env(), static_cast<uint64_t>(ctx));
+}
+
+Value IoDestroy(const CallbackInfo& info) {
+  Arguments args(info);
+  const aio_context_t ctx = args.word(0);
+  if (args.failed()) return Value();
+  Module::of(info.Env())->rawContexts.erase(ctx);
+  return answer(info.Env(), destroy(ctx));
+}
+
+Value IoSubmit(const CallbackInfo& info) {
+  Arguments args(info);
+  const aio_context_t ctx = args.word(0);
+  const int64_t nr = args.integer(1);
+  void* iocbpp = args.address(2);
+  if (args.failed()) return Value();
+  return answer(info.Env(), io_submit(ctx, nr, iocbpp));
+}
+
+Value IoGetevents(const CallbackInfo& info) {
+  Arguments args(info);
+  const aio_context_t ctx = args.word(0);
+  const int64_t min = args.integer(1), nr = args.integer(2);
+  void* events = args.address(3);
+  void* timeout = args.address(4);
+  if (args.failed()) return Value();
+  return answer(info.Env(), io_getevents(ctx, min, nr, events, timeout));
+}
+
+Value IoPgetevents(const CallbackInfo& info) {
+  Arguments args(info);
+  const aio_context_t ctx = args.word(0);
+  const int64_t min = args.integer(1), nr = args.integer(2);
+  void* events = args.address(3);
+  void* timeout = args.address(4);
+  void* usig = args.address(5);
+  if (args.failed()) return Value();
+  return answer(info.Env(), io_pgetevents(ctx, min, nr, events, timeout, usig));
+}
+
+Value IoCancel(const CallbackInfo& info) {
+  Arguments args(info);
+  const aio_context_t ctx = args.word(0);
+  void* iocb = args.address(1);
+  void* result = args.address(2);
+  if (args.failed()) return Value();
+  return answer(info.Env(), io_cancel(ctx, iocb, result));
+}
+
+Value Eventfd(const CallbackInfo& info) {
+  Arguments args(info);
+  const int64_t initval = args.integer(0), flags = args.integer(1);
+  if (args.failed()) return Value();
+  return answer(info.Env(), eventfd(static_cast<unsigned>(initval), static_cast<int>(flags)));
+}
+
+// The header of the ring of a context that is alive here, and what is in it; undefined for any other number.
+Value ReadRing(const CallbackInfo& info) {
+  Arguments args(info);
+  const aio_context_t ctx = args.word(0);
+  if (args.failed()) return Value();
+  aio_ring header = {};
+  const bool found = living().with([&](std::set<aio_context_t>& contexts) {
+    if (contexts.count(ctx) == 0) return false;
+    memcpy(&header, reinterpret_cast<const void*>(ctx), sizeof(header));
+    return true;
+  });
+  if (!found) return info.Env().Undefined();
+  auto object = Napi::Object::New(info.Env());
+  object["id"] = Number::New(info.Env(), header.id);
+  object["nr"] = Number::New(info.Env(), header.nr);
+  object["head"] = Number::New(info.Env(), header.head);
+  object["tail"] = Number::New(info.Env(), header.tail);
+  object["magic"] = Number::New(info.Env(), header.magic);
+  object["compat_features"] = Number::New(info.Env(), header.compat_features);
+  object["incompat_features"] = Number::New(info.Env(), header.incompat_features);
+  object["header_length"] = Number::New(info.Env(), header.header_length);
+  return object;
+}
+
+Value AddressOf(const CallbackInfo& info) {
+  const Value view = info[0];
+  void* data = nullptr;
+  if (view.IsArrayBuffer()) {
+    data = view.As<Napi::ArrayBuffer>().Data();
+  } else if (view.IsDataView()) {
+    napi_get_dataview_info(info.Env(), view, nullptr, &data, nullptr, nullptr);
+  } else if (view.IsTypedArray()) {
+    napi_get_typedarray_info(info.Env(), view, nullptr, nullptr, &data, nullptr, nullptr);
+  } else {
+    Napi::TypeError::New(info.Env(), "addressOf takes an ArrayBuffer or a view of one").ThrowAsJavaScriptException();
+    return Value();
+  }
+  return BigInt::New(info.Env(), reinterpret_cast<uint64_t>(data));
+}
+
+// madvise(2) on whole pages of a buffer.
+Value Madvise(const CallbackInfo& info) {
+  Arguments args(info);
+  const int64_t advice = args.integer(1);
+  if (args.failed()) return Value();
+  if (!info[0].IsArrayBuffer()) {
+    Napi::TypeError::New(info.Env(), "madvise takes an ArrayBuffer").ThrowAsJavaScriptException();
+    return Value();
+  }
+  auto buffer = info[0].As<Napi::ArrayBuffer>();
+  return answer(info.Env(), madvise(buffer.Data(), buffer.ByteLength(), static_cast<int>(advice)));
+}
+
+}  // namespace
+
+void Module::destroyRawContexts() {
+  for (const aio_context_t ctx : rawContexts) destroy(ctx);
+  rawContexts.clear();
+}
+
+void exportRaw(Napi::Env env, Napi::Object exports) {
+  exports["io_setup"] = Napi::Function::New<IoSetup>(env, "io_setup");
+  exports["io_destroy"] = Napi::Function::New<IoDestroy>(env, "io_destroy");
+  exports["io_submit"] = Napi::Function::New<IoSubmit>(env, "io_submit");
+  exports["io_getevents"] = Napi::Function::New<IoGetevents>(env, "io_getevents");
+  exports["io_pgetevents"] = Napi::Function::New<IoPgetevents>(env, "io_pgetevents");
+  exports["io_cancel"] = Napi::Function::New<IoCancel>(env, "io_cancel");
+  exports["eventfd"] = Napi::Function::New<Eventfd>(env, "eventfd");
+  exports["readRing"] = Napi::Function::New<ReadRing>(env, "readRing");
+  exports["addressOf"] = Napi::Function::New<AddressOf>(env, "addressOf");
+  exports["madvise"] = Napi::Function::New<Madvise>(env, "madvise");
+  exports["MADV_DONTFORK"] = Number::New(env, MADV_DONTFORK);
+  exports["MADV_HUGEPAGE"] = Number::New(env, MADV_HUGEPAGE);
+}
+
+}  // namespace kaio

@@ -1,0 +1,1 @@
+export type { CodedError, SystemError } from './errors.ts';

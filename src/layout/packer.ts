@@ -1,0 +1,50 @@
+import { packerBase64 } from './generated/packer.ts';
+
+/**
+ * The packer: WebAssembly that writes iocbs and decodes events in linear memory. This is the one file that says what it exports;
+ * every byte offset stays on its side.
+ */
+export interface Packer {
+  /** Bytes of linear memory that a context with this many requests and iovecs needs. */
+  controlBytes(depth: number, iovecs: number): number;
+  /** Must be called once, first. */
+  init(depth: number, iovecs: number, controlBase: bigint, poolBase: bigint, resfd: number, swap: number): void;
+  /** Where the pointer array, the events and the decoded completions begin in linear memory. */
+  pointersAt(depth: number): number;
+  eventsAt(depth: number): number;
+  completionsAt(depth: number): number;
+  /** 32-bit words of one decoded completion: slot, res, res2. */
+  readonly completion_words: { readonly value: number };
+  pack(
+    index: number,
+    slot: number,
+    opcode: number,
+    fd: number,
+    buffer: number,
+    nbytes: number,
+    position: number,
+    rwFlags: number,
+    reqprio: number,
+    flags: number,
+  ): void;
+  vector(index: number, offset: number, length: number): void;
+  /** Decodes this many events. Fewer than that back: the event at that index belongs to no request. */
+  decode(count: number): number;
+}
+
+let compiled: WebAssembly.Module | undefined;
+
+/** Bytes of a base64 text, without anything of Node's: this also runs in a browser. */
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+}
+
+/** A packer over `memory`, which must be of fixed size and belong to it alone: whoever writes an iocb commands the kernel. */
+export function instantiatePacker(memory: WebAssembly.Memory, wasm?: WebAssembly.Module): Packer {
+  compiled ??= new WebAssembly.Module(bytesOf(packerBase64));
+  const instance = new WebAssembly.Instance(wasm ?? compiled, { env: { memory } });
+  return instance.exports as unknown as Packer;
+}
+
+/** Whether this host is big-endian: WebAssembly memory never is, so the packer then swaps what others read. */
+export const bigEndian: boolean = new Uint8Array(Uint16Array.of(1).buffer)[0] === 0;

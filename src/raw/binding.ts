@@ -1,0 +1,129 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { aioError } from '../errors.ts';
+
+/**
+ * What the native module exports. This is the one file that names its functions. Where a call answers with a number, a negative
+ * one is a negated errno.
+ */
+export interface Binding {
+  io_setup(nr: number, ctxp?: bigint): bigint | number;
+  io_destroy(ctx: bigint): number;
+  io_submit(ctx: bigint, nr: number, iocbpp: bigint): number;
+  io_getevents(ctx: bigint, min: number, nr: number, events: bigint, timeout: bigint): number;
+  io_pgetevents(ctx: bigint, min: number, nr: number, events: bigint, timeout: bigint, usig: bigint): number;
+  io_cancel(ctx: bigint, iocb: bigint, result: bigint): number;
+  eventfd(initval: number, flags: number): number;
+  readRing(ctx: bigint): RingHeader | undefined;
+  addressOf(view: ArrayBufferLike | ArrayBufferView): bigint;
+  madvise(buffer: ArrayBuffer, advice: number): number;
+  readonly MADV_DONTFORK: number;
+  readonly MADV_HUGEPAGE: number;
+  createContext(
+    control: ArrayBuffer,
+    pool: ArrayBuffer,
+    depth: number,
+    pointersAt: number,
+    eventsAt: number,
+    useRing: boolean,
+    maxThreads: number,
+    destroyAtExit: boolean,
+    onWake: (count: number) => void,
+  ): KernelContext | KernelFailure;
+  statx(fd: number): Promise<Statx | number>;
+  fallocate(fd: number, mode: number, offset: number, length: number): Promise<number>;
+  statusFlags(fd: number): number;
+}
+
+/** One kernel context as the engine drives it. Functions, not methods: they need no `this`. */
+export interface KernelContext {
+  /** The descriptor that every completion signals. */
+  readonly eventfd: number;
+  /** Submits entries of the pointer array in one call: how many the kernel took, or a negated errno. */
+  readonly submit: (first: number, count: number) => number;
+  /** Submits entries of the pointer array one by one on another thread; a refusal comes back as an event with res2 = 1. */
+  readonly offload: (first: number, count: number) => number;
+  /** Copies what has completed into the control memory's events: how many, or a negated errno. */
+  readonly reap: () => number;
+  /** io_cancel of the iocb that this entry of the pointer array points to. */
+  readonly cancel: (index: number) => number;
+  /** Whether waiting for completions keeps the event loop alive; not at first. */
+  readonly ref: () => void;
+  readonly unref: () => void;
+  /** Ends the context off-thread and then calls back. Nothing may be in flight. */
+  readonly destroy: (callback: () => void) => void;
+}
+
+export interface KernelFailure {
+  readonly syscall: string;
+  readonly errno: number;
+}
+
+/** The header of a context's completion ring, fs/aio.c, `struct aio_ring`. */
+export interface RingHeader {
+  id: number;
+  /** How many events fit: more than were asked for. */
+  nr: number;
+  head: number;
+  tail: number;
+  magic: number;
+  compat_features: number;
+  incompat_features: number;
+  header_length: number;
+}
+
+/** What statx(2) says of a descriptor. The two alignments are undefined where the kernel (before 6.1) or file system does not tell. */
+export interface Statx {
+  mode: number;
+  size: number;
+  blksize: number;
+  dev_major: number;
+  dev_minor: number;
+  ino: bigint;
+  /** Bytes; 0 where the file cannot do direct I/O. */
+  dio_mem_align: number | undefined;
+  dio_offset_align: number | undefined;
+}
+
+/** Why there is no asynchronous I/O here. `reason` is short and stable, `message` is for people. */
+export interface Unsupported {
+  supported: false;
+  reason: 'platform' | 'architecture' | 'native-module' | 'denied' | 'kernel';
+  message: string;
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const BUILD = `To build it from source, run "npx node-gyp rebuild" in ${root} (this needs python3, make and a C++17 compiler)`;
+
+let loaded: Binding | Unsupported | undefined;
+
+function load(): Binding | Unsupported {
+  const { platform, arch } = process;
+  if (platform !== 'linux') {
+    const message = `Asynchronous I/O of the Linux kernel needs Linux; this is ${platform}. kaio/layout works everywhere`;
+    return { supported: false, reason: 'platform', message };
+  }
+  try {
+    const require = createRequire(import.meta.url);
+    return (require('node-gyp-build') as (root: string) => Binding)(root);
+  } catch (error) {
+    const built = existsSync(`${root}build/Release/kaio.node`) || existsSync(`${root}prebuilds/${platform}-${arch}`);
+    const why = built ? `it does not load here: ${String((error as Error).message)}` : 'none is built for it';
+    const message = `kaio has no native module for ${platform} ${arch}: ${why}. ${BUILD}`;
+    return { supported: false, reason: 'native-module', message };
+  }
+}
+
+/** The native module, or why it is not there. It is loaded on the first call, never by an import. */
+export function findBinding(): Binding | Unsupported {
+  loaded ??= load();
+  return loaded;
+}
+
+/** The native module; throws `ERR_AIO_UNSUPPORTED` where there is none. */
+export function binding(): Binding {
+  const found = findBinding();
+  if ('supported' in found) throw aioError('ERR_AIO_UNSUPPORTED', found.message);
+  return found;
+}
