@@ -96,6 +96,11 @@ export function pack(
   store<u64>(pointersAt(control().depth) + ((<usize>index) << 3), host64(control().controlBase + at));
 }
 
+/** Puts the address of an iocb that is packed already at `index` of the pointer array. */
+export function point(index: i32, slot: i32): void {
+  store<u64>(pointersAt(control().depth) + (<usize>index << 3), host64(control().controlBase + iocbAt(slot)));
+}
+
 /** Writes entry `index` of the iovec table: `length` bytes from `offset` of the pool. */
 export function vector(index: i32, offset: u32, length: u32): void {
   const iovec = changetype<Iovec>(iovecsAt(control().depth) + <usize>index * offsetof<Iovec>());

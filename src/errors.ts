@@ -22,7 +22,6 @@ export interface SystemError extends CodedError {
 export type AioErrorCode =
   | 'ERR_AIO_UNSUPPORTED'
   | 'ERR_AIO_CONTEXT_CLOSED'
-  | 'ERR_AIO_FILE_CLOSED'
   | 'ERR_AIO_NO_MEMORY'
   | 'ERR_AIO_MISALIGNED'
   | 'ERR_AIO_DIRECT_UNSUPPORTED'

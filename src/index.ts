@@ -1,1 +1,45 @@
-export type { CodedError, SystemError } from './errors.ts';
+/**
+ * `kaio`: files whose reads and writes the Linux kernel does asynchronously, without a thread for each request.
+ *
+ * @packageDocumentation
+ */
+import type { PathLike } from 'node:fs';
+import { AioContext } from './file/context.ts';
+import type { AioFile } from './file/file.ts';
+import type { FileOptions } from './file/open.ts';
+
+export type { RequestOptions } from './engine/engine.ts';
+export type { PoolBuffer } from './engine/pool.ts';
+export type { AioStats } from './engine/stats.ts';
+export type { SubmitMode } from './engine/target.ts';
+export type { AioErrorCode, CodedError, SystemError } from './errors.ts';
+export { AioContext, type AioContextOptions } from './file/context.ts';
+export { AioFile, type ReadOptions, type ReadResult, type WriteOptions, type WriteResult } from './file/file.ts';
+export type { AttachOptions, FileOptions } from './file/open.ts';
+export { support } from './file/support.ts';
+
+/** Options of {@link open}. */
+export interface OpenOptions extends FileOptions {
+  /** Whose queue and memory the file uses; default {@link AioContext.default}. */
+  context?: AioContext;
+}
+
+/**
+ * Opens a file in the default context of this thread; see {@link AioContext.open}.
+ *
+ * @example
+ * ```ts
+ * import { AioContext, open } from 'kaio';
+ * await using file = await open('data.bin', 'r');
+ * using buffer = AioContext.default.allocate(4096);
+ * const { bytesRead } = await file.read(buffer, 0, 4096, 0);
+ * ```
+ */
+export async function open(
+  path: PathLike,
+  flags: string | number = 'r',
+  options: OpenOptions | number | string = {},
+): Promise<AioFile> {
+  const context = typeof options === 'object' ? options?.context : undefined;
+  return await (context ?? AioContext.default).open(path, flags, options);
+}

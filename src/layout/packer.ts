@@ -27,6 +27,8 @@ export interface Packer {
     reqprio: number,
     flags: number,
   ): void;
+  /** Puts the iocb of a slot that is packed already into the pointer array. */
+  point(index: number, slot: number): void;
   vector(index: number, offset: number, length: number): void;
   /** Decodes this many events. Fewer than that back: the event at that index belongs to no request. */
   decode(count: number): number;

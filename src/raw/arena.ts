@@ -1,21 +1,15 @@
 import { aioError, invalidArgType, outOfRange } from '../errors.ts';
 import { binding } from './binding.ts';
+import { Runs } from './runs.ts';
 
 /** One WebAssembly page; also a multiple of every page size that Linux has. */
 const WASM_PAGE_BYTES = 65536;
-/** What allocations are rounded to and aligned at: no block device needs more. */
-export const RUN_BYTES = 4096;
 const MAX_BYTES = 65536 * WASM_PAGE_BYTES - WASM_PAGE_BYTES;
 const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
 
 export interface ArenaOptions {
   /** Ask for transparent huge pages (madvise(2), MADV_HUGEPAGE) where the arena has 2 MiB or more. Default true. */
   hugePages?: boolean;
-}
-
-interface Run {
-  offset: number;
-  length: number;
 }
 
 /**
@@ -32,11 +26,9 @@ export class Arena {
   readonly buffer: ArrayBuffer;
   /** Absolute address of the first byte. */
   readonly address: bigint;
-  readonly #memory: WebAssembly.Memory;
-  /** What is free, by offset, never two neighbours. */
-  readonly #free: Run[];
-  readonly #taken = new Map<number, number>();
-  #freeBytes: number;
+  readonly #runs: Runs;
+  /** Memory from here on was never handed out, and is zero still. */
+  #fresh = 0;
 
   /**
    * @param byteLength 1 to 4294901760 bytes, rounded up to a multiple of 65536. Touched, and so backed by memory, only as it is used.
@@ -49,12 +41,10 @@ export class Arena {
       throw outOfRange('byteLength', `a whole number of bytes from 1 to ${MAX_BYTES}`, byteLength);
     }
     const pages = Math.ceil(byteLength / WASM_PAGE_BYTES);
-    this.#memory = reserve(pages);
-    this.buffer = this.#memory.buffer;
+    this.buffer = reserve(pages).buffer;
     this.byteLength = this.buffer.byteLength;
     this.address = binding().addressOf(this.buffer);
-    this.#free = [{ offset: 0, length: this.byteLength }];
-    this.#freeBytes = this.byteLength;
+    this.#runs = new Runs(0, this.byteLength);
     // A child that shares the page with a direct read in flight can get the data, and the parent not (open(2), NOTES on O_DIRECT).
     binding().madvise(this.buffer, binding().MADV_DONTFORK);
     if (options.hugePages !== false && this.byteLength >= HUGE_PAGE_BYTES) {
@@ -65,55 +55,7 @@ export class Arena {
 
   /** Bytes that are not handed out, not necessarily in one piece. */
   get freeBytes(): number {
-    return this.#freeBytes;
-  }
-
-  /** How many runs are handed out. */
-  get allocations(): number {
-    return this.#taken.size;
-  }
-
-  /** Takes a run for `byteLength` bytes: its offset, a multiple of 4096, or -1 where no run is long enough. */
-  take(byteLength: number): number {
-    const length = Math.max(Math.ceil(byteLength / RUN_BYTES), 1) * RUN_BYTES;
-    const at = this.#free.findIndex((run) => run.length >= length);
-    const run = this.#free[at];
-    if (run === undefined) return -1;
-    const { offset } = run;
-    run.offset += length;
-    run.length -= length;
-    if (run.length === 0) this.#free.splice(at, 1);
-    this.#taken.set(offset, length);
-    this.#freeBytes -= length;
-    return offset;
-  }
-
-  /** Bytes of the run that was taken at `offset`; undefined where none was. */
-  runLength(offset: number): number | undefined {
-    return this.#taken.get(offset);
-  }
-
-  /** Gives the run at `offset` back. A run that is not taken is an error of the caller: it would be handed out twice. */
-  release(offset: number): void {
-    const length = this.#taken.get(offset);
-    if (length === undefined) throw outOfRange('offset', 'the offset of a run that is handed out', offset);
-    this.#taken.delete(offset);
-    this.#freeBytes += length;
-    let at = this.#free.findIndex((run) => run.offset > offset);
-    if (at === -1) at = this.#free.length;
-    const before = this.#free[at - 1];
-    const after = this.#free[at];
-    const joinsBefore = before !== undefined && before.offset + before.length === offset;
-    const joinsAfter = after !== undefined && offset + length === after.offset;
-    if (joinsBefore) {
-      before.length += length + (joinsAfter ? after.length : 0);
-      if (joinsAfter) this.#free.splice(at, 1);
-    } else if (joinsAfter) {
-      after.offset = offset;
-      after.length += length;
-    } else {
-      this.#free.splice(at, 0, { offset, length });
-    }
+    return this.#runs.freeBytes;
   }
 
   /**
@@ -129,21 +71,25 @@ export class Arena {
         byteLength,
       );
     }
-    const offset = this.take(byteLength);
+    const offset = this.#runs.take(byteLength);
     if (offset === -1) {
       throw aioError(
         'ERR_AIO_NO_MEMORY',
-        `The arena has no free run of ${byteLength} bytes: ${this.#freeBytes} of ${this.byteLength} bytes are free, in pieces. ` +
+        `The arena has no free run of ${byteLength} bytes: ${this.freeBytes} of ${this.byteLength} bytes are free, in pieces. ` +
           'Free buffers that are done, or make a larger arena',
       );
     }
-    return Buffer.from(this.buffer, offset, byteLength).fill(0);
+    const buffer = Buffer.from(this.buffer, offset, byteLength);
+    // Only what was used before is wiped: the rest is not even touched.
+    if (offset < this.#fresh) buffer.fill(0, 0, Math.min(byteLength, this.#fresh - offset));
+    this.#fresh = Math.max(this.#fresh, offset + (this.#runs.lengthOf(offset) ?? 0));
+    return buffer;
   }
 
   /** Takes back a buffer that `allocate` gave. The kernel must be done with it. Throws for anything else. */
   free(buffer: Uint8Array): void {
     if (buffer.buffer !== this.buffer) throw invalidArgType('buffer', 'a buffer that this arena allocated', buffer);
-    this.release(buffer.byteOffset);
+    this.#runs.release(buffer.byteOffset);
   }
 
   /** Absolute address of a view of this arena. */

@@ -1,0 +1,157 @@
+import { constants } from 'node:os';
+import { closeWindow } from './copy.ts';
+import type { Core } from './core.ts';
+import { isVectored, isWrite, memoryOf } from './policy.ts';
+import type { Request } from './request.ts';
+import type { Submitter } from './submitter.ts';
+
+const { EAGAIN, EFAULT, EOPNOTSUPP } = constants.errno;
+
+/** What the completer tells the engine. */
+export interface Ending {
+  /** A request is finished and leaves the books; its record may be used again afterwards. */
+  finished(request: Request, bytes: number, errno: number): void;
+  /** An event came that belongs to no request. */
+  corrupted(): void;
+}
+
+/** Takes what the kernel has completed and settles the requests. */
+export class Completer {
+  readonly #core: Core;
+  readonly #submitter: Submitter;
+  readonly #ending: Ending;
+
+  constructor(core: Core, submitter: Submitter, ending: Ending) {
+    this.#core = core;
+    this.#submitter = submitter;
+    this.#ending = ending;
+  }
+
+  /** The eventfd has woken the loop; this many events are in the control memory. */
+  readonly wake = (count: number): void => {
+    const { counters } = this.#core;
+    counters.wakes++;
+    if (count > 0) counters.completedByWake += count;
+    this.#submitter.newTurn();
+    this.complete(count);
+    this.#submitter.afterWake();
+  };
+
+  /** Settles this many events. A user's callback that throws loses none of the others: what it threw is thrown on its own. */
+  complete(count: number): void {
+    const core = this.#core;
+    if (core.poison !== undefined) return;
+    const decoded = count < 0 ? 0 : core.packer.decode(count);
+    const { completions, completionWords } = core;
+    for (let i = 0; i < decoded; i++) {
+      const at = i * completionWords;
+      const slot = completions[at]!;
+      if (core.slots.at(slot) === undefined) {
+        this.#ending.corrupted();
+        return;
+      }
+      this.finishSlot(slot, completions[at + 1]!, completions[at + 2]!);
+    }
+    if (decoded !== count) this.#ending.corrupted();
+  }
+
+  /** The attempt in this slot is over: with `res` of its event, or (res2 = 1) with what io_submit refused it for. */
+  finishSlot(slot: number, res: number, res2: number): void {
+    const core = this.#core;
+    const request = core.slots.at(slot)!;
+    const { length, trying } = request;
+    const job = core.leave(request);
+    if (job !== undefined) this.#submitter.jobStep(job);
+    const again = trying ? this.#learn(request, res) : res2 === 1 && res === -EAGAIN;
+    if (again && !(request.parent ?? request).settled) {
+      this.#again(request, trying);
+      return;
+    }
+    const bytes = Math.max(res, 0);
+    if (trying && bytes > 0 && bytes < length && this.#wasCutShort(request, bytes)) {
+      this.#goOn(request, bytes);
+      return;
+    }
+    this.#finishPart(request, bytes, Math.min(res, 0));
+  }
+
+  /** Remembers how the kernel took RWF_NOWAIT. True where the request must be submitted without it. */
+  #learn(request: Request, res: number): boolean {
+    const { counters } = this.#core;
+    const memory = memoryOf(request.target, request.op);
+    if (res === -EAGAIN) {
+      counters.refusedAgain++;
+      memory.refused();
+      return !request.nowait;
+    }
+    if (res === -EOPNOTSUPP) {
+      counters.refusedUnsupported++;
+      memory.flagOff = true;
+      return !request.nowait;
+    }
+    memory.accepted();
+    return false;
+  }
+
+  /** Submits a refused attempt anew: off-thread, unless the file just does not know the flag. */
+  #again(request: Request, trying: boolean): void {
+    const flagOff = trying && memoryOf(request.target, request.op).flagOff;
+    if (request.window !== -1) closeWindow(this.#core, request, 0, false);
+    request.trying = false;
+    request.slow = !flagOff;
+    if (!trying) this.#core.counters.noRoom++;
+    this.#submitter.retry(request);
+  }
+
+  /** A short transfer under RWF_NOWAIT may be just what was there without waiting; at the end of the file it is all there is. */
+  #wasCutShort(request: Request, bytes: number): boolean {
+    if (request.nowait) return false;
+    return isWrite(request.op) || request.position + bytes < request.target.size;
+  }
+
+  #goOn(request: Request, bytes: number): void {
+    request.trying = false;
+    request.slow = true;
+    if (isVectored(request)) {
+      // Cutting into its iovecs is not worth it: the whole goes again, and does the same once more.
+      this.#submitter.retry(request);
+      return;
+    }
+    if (request.window !== -1) closeWindow(this.#core, request, bytes, !(request.parent ?? request).settled);
+    request.done += bytes;
+    request.position += bytes;
+    request.length -= bytes;
+    request.skip += bytes;
+    if (request.pool !== -1) request.pool += bytes;
+    this.#submitter.retry(request);
+  }
+
+  /** A request that was aborted in the queue. */
+  drop(request: Request): void {
+    this.#finishPart(request, 0, 0);
+  }
+
+  #finishPart(part: Request, bytes: number, errno: number): void {
+    const root = part.parent ?? part;
+    let failure = errno;
+    if (part.window !== -1 && !closeWindow(this.#core, part, bytes, !root.settled)) failure = -EFAULT;
+    const total = part.done + bytes;
+    if (part === root) {
+      this.#finish(root, total, failure);
+      return;
+    }
+    const end = part.start + total;
+    if (end < part.start + part.size && end < root.limit) {
+      root.limit = end;
+      root.failure = failure;
+    }
+    this.#core.requests.give(part);
+    if (--root.openParts === 0) this.#finish(root, root.limit, root.failure);
+  }
+
+  /** The request is over. As with a single system call, a transfer that got somewhere is short and not an error. */
+  #finish(request: Request, bytes: number, errno: number): void {
+    const failure = bytes > 0 && errno !== -EFAULT ? 0 : errno;
+    this.#ending.finished(request, bytes, failure);
+  }
+}

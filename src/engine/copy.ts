@@ -1,0 +1,53 @@
+import type { Core } from './core.ts';
+import { isRead } from './policy.ts';
+import type { Request } from './request.ts';
+
+/** Whether the data of this request must be copied: it lies outside the pool, or where the file cannot take it from. */
+export function isCopied(request: Request): boolean {
+  return request.pool === -1 && (request.view !== undefined || request.vector !== undefined);
+}
+
+/** Takes room for what a request will copy and, for a write, fills it. False where there is no room now. */
+export function openWindow(core: Core, request: Request): boolean {
+  const window = core.pool.takeWindow(request.length);
+  if (window === -1) return false;
+  request.window = window;
+  if (!isRead(request.op)) {
+    core.counters.copiedBytes += request.length;
+    eachPiece(request, request.length, (piece, at) => core.pool.bytes.set(piece, window + at));
+  }
+  return true;
+}
+
+/** Hands out what a read brought and gives the room back. False where the caller's memory has shrunk meanwhile. */
+export function closeWindow(core: Core, request: Request, bytes: number, wanted: boolean): boolean {
+  const { window } = request;
+  request.window = -1;
+  let whole = true;
+  if (wanted && bytes > 0 && isRead(request.op)) {
+    core.counters.copiedBytes += bytes;
+    const copied = eachPiece(request, bytes, (piece, at) => {
+      piece.set(core.pool.bytes.subarray(window + at, window + at + piece.byteLength));
+    });
+    whole = copied === bytes;
+  }
+  core.pool.releaseWindow(window);
+  return whole;
+}
+
+/** Walks over `bytes` of the caller's memory from where this part begins. Returns how many there were. */
+function eachPiece(request: Request, bytes: number, use: (piece: Uint8Array, at: number) => void): number {
+  let skip = request.skip;
+  let at = 0;
+  const views = request.vector ?? [request.view!];
+  for (const view of views) {
+    if (at === bytes) break;
+    const begin = Math.min(skip, view.byteLength);
+    skip -= begin;
+    const piece = view.subarray(begin, Math.min(view.byteLength, begin + bytes - at));
+    if (piece.byteLength === 0) continue;
+    use(piece, at);
+    at += piece.byteLength;
+  }
+  return at;
+}

@@ -1,0 +1,59 @@
+import type { CodedError } from '../errors.ts';
+import type { Packer } from '../layout/packer.ts';
+import type { KernelContext } from '../raw/binding.ts';
+import type { Pool } from './pool.ts';
+import { type Request, RequestPool } from './request.ts';
+import { Slots } from './slots.ts';
+import { Counters } from './stats.ts';
+import type { Target } from './target.ts';
+
+/** A run of requests that a thread submits one after another. */
+export interface Job {
+  readonly target: Target;
+  /** Requests of it whose events have not come. */
+  open: number;
+}
+
+/** Entries of the iovec table that belong to each slot. */
+export const IOVECS_PER_SLOT = 8;
+
+/** What the submitter and the completer of one context share. */
+export class Core {
+  readonly depth: number;
+  readonly kernel: KernelContext;
+  readonly packer: Packer;
+  readonly pool: Pool;
+  /** Decoded completions, as the packer leaves them: slot, res, res2. */
+  readonly completions: Int32Array;
+  readonly completionWords: number;
+  readonly slots: Slots;
+  /** The job that carries a slot's request; undefined where it went inline. */
+  readonly jobs: (Job | undefined)[];
+  readonly counters: Counters = new Counters();
+  readonly requests: RequestPool = new RequestPool();
+  /** Bytes that the kernel and the threads have. */
+  inFlightBytes = 0;
+  /** What ended this context before its time: an event that belongs to no request. */
+  poison: CodedError | undefined = undefined;
+
+  constructor(depth: number, kernel: KernelContext, packer: Packer, pool: Pool, completions: Int32Array) {
+    this.depth = depth;
+    this.kernel = kernel;
+    this.packer = packer;
+    this.pool = pool;
+    this.completions = completions;
+    this.completionWords = packer.completion_words.value;
+    this.slots = new Slots(depth);
+    this.jobs = new Array<Job | undefined>(depth).fill(undefined);
+  }
+
+  /** Frees the slot of a request that the kernel is done with. Returns the job it came with. */
+  leave(request: Request): Job | undefined {
+    const { slot } = request;
+    const job = this.jobs[slot];
+    this.jobs[slot] = undefined;
+    this.slots.release(request);
+    this.inFlightBytes -= request.length;
+    return job;
+  }
+}

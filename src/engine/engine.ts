@@ -1,0 +1,479 @@
+import { isMainThread } from 'node:worker_threads';
+import { aioError, type CodedError, systemError } from '../errors.ts';
+import * as abi from '../layout/constants.ts';
+import { bigEndian, instantiatePacker, type Packer } from '../layout/packer.ts';
+import type { Binding, KernelContext } from '../raw/binding.ts';
+import { Completer, type Ending } from './completer.ts';
+import { isCopied } from './copy.ts';
+import { Core, IOVECS_PER_SLOT } from './core.ts';
+import { setupError } from './limits.ts';
+import { Live } from './live.ts';
+import { isRead, isWrite, MAX_THREADS, PART_BYTES } from './policy.ts';
+import { Pool } from './pool.ts';
+import type { Callback, Request, Shape } from './request.ts';
+import { settle } from './settle.ts';
+import type { AioStats } from './stats.ts';
+import { Submitter } from './submitter.ts';
+import type { Target } from './target.ts';
+
+const WASM_PAGE_BYTES = 65536;
+
+export interface EngineOptions {
+  /** Requests in flight at once. */
+  depth: number;
+  /** Bytes of the data pool. */
+  memory: number;
+  hugePages: boolean;
+  /** Read the completion ring in memory; otherwise by io_getevents. */
+  ring: boolean;
+}
+
+/** What a single request may ask for. */
+export interface RequestOptions {
+  signal?: AbortSignal | undefined;
+  /** I/O priority as ioprio_set(2) encodes it. */
+  ioprio?: number | undefined;
+  /** This write is durable when it completes (RWF_DSYNC). */
+  dsync?: boolean | undefined;
+  /** Fail with EAGAIN rather than wait or go off-thread. */
+  nowait?: boolean | undefined;
+}
+
+/** How a request is answered. */
+export interface Answer {
+  shape: Shape;
+  /** What the promise or the callback gives back; it stays alive until then. */
+  buffer: unknown;
+  /** In place of a promise. */
+  callback?: Callback | undefined;
+}
+
+/** What closes once nothing of it is in flight. */
+export interface Closable {
+  close(): Promise<void>;
+}
+
+/** One kernel context with its memory: takes requests, has them submitted, and settles them. */
+export class Engine implements Ending {
+  readonly pool: Pool;
+  readonly #core: Core;
+  readonly #submitter: Submitter;
+  readonly #completer: Completer;
+  readonly #live: Live;
+  /** What the end of this context must close first. */
+  readonly #files = new Set<Closable>();
+  #closing: Promise<void> | undefined;
+  #whenIdle: (() => void) | undefined;
+
+  /** Throws what io_setup answers, with the remedy, or `ERR_AIO_NO_MEMORY`. */
+  constructor(options: EngineOptions, binding: Binding) {
+    this.pool = new Pool(options.memory, options.hugePages);
+    this.#live = new Live(this.pool);
+    this.#core = setUp(options, this.pool, binding, (count) => this.#completer.wake(count));
+    this.#submitter = new Submitter(this.#core);
+    this.#completer = new Completer(this.#core, this.#submitter, this);
+    this.#submitter.completion = this.#completer;
+  }
+
+  /** Reads or writes `length` bytes of a view from its byte `skip` on. */
+  transfer(
+    op: number,
+    target: Target,
+    view: Uint8Array,
+    skip: number,
+    length: number,
+    position: number,
+    options: RequestOptions | undefined,
+    answer: Answer,
+  ): Promise<unknown> | undefined {
+    const request = this.#request(op, target, length, position, answer);
+    request.view = view;
+    request.skip = skip;
+    request.pool = this.#placeOf(target, view, skip);
+    return this.#begin(request, options, answer);
+  }
+
+  /** Reads into or writes from several views, one after another; `length` is the sum of theirs. */
+  transferVector(
+    op: number,
+    target: Target,
+    views: readonly Uint8Array[],
+    length: number,
+    position: number,
+    options: RequestOptions | undefined,
+    answer: Answer,
+  ): Promise<unknown> | undefined {
+    const request = this.#request(op, target, length, position, answer);
+    request.vector = views;
+    const small = views.length <= IOVECS_PER_SLOT && length <= PART_BYTES;
+    if (small && views.every((view) => this.#placeOf(target, view, 0) !== -1)) {
+      request.op = isRead(op) ? abi.IOCB_CMD_PREADV : abi.IOCB_CMD_PWRITEV;
+      request.pool = 0;
+    }
+    return this.#begin(request, options, answer);
+  }
+
+  /** fsync, fdatasync or poll; `mask` is what to poll for, else 0. */
+  command(
+    op: number,
+    target: Target,
+    mask: number,
+    options: RequestOptions | undefined,
+    answer: Answer,
+  ): Promise<unknown> | undefined {
+    const request = this.#request(op, target, 0, 0, answer);
+    request.pool = mask;
+    return this.#begin(request, options, answer);
+  }
+
+  stats(): AioStats {
+    const { depth, counters, slots, inFlightBytes } = this.#core;
+    return {
+      depth,
+      queued: this.#live.count - Math.min(slots.used, this.#live.count),
+      inFlight: slots.used,
+      inFlightBytes,
+      ...counters,
+      freeBytes: this.pool.freeBytes,
+      buffers: this.pool.buffers,
+    };
+  }
+
+  /** Whether requests in flight keep the event loop alive; at first they do. */
+  keepAlive(yes: boolean): void {
+    this.#submitter.keepAlive(yes);
+  }
+
+  /** A file of this context: closing the context closes it. */
+  addFile(file: Closable): void {
+    this.#files.add(file);
+  }
+
+  removeFile(file: Closable): void {
+    this.#files.delete(file);
+  }
+
+  get closing(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Refuses new requests, waits for those that were made, and destroys the kernel's context. Safe to call again. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.all([...this.#files].map((file) => file.close()));
+    if (this.#live.count > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenIdle = resolve;
+      });
+    }
+    await new Promise<void>((resolve) => this.#core.kernel.destroy(resolve));
+  }
+
+  // ---- A request begins ----------------------------------------------------------------------------------------------------
+
+  #request(op: number, target: Target, length: number, position: number, answer: Answer): Request {
+    const request = this.#core.requests.take();
+    request.op = op;
+    request.target = target;
+    request.length = length;
+    request.position = position;
+    request.pool = -1;
+    request.shape = answer.shape;
+    request.buffer = answer.buffer;
+    return request;
+  }
+
+  /** Where in the pool the data lies, or -1 where it must be copied. */
+  #placeOf(target: Target, view: Uint8Array, skip: number): number {
+    if (!this.pool.has(view)) return -1;
+    const offset = view.byteOffset + skip;
+    return target.direct && offset % target.memoryAlign !== 0 ? -1 : offset;
+  }
+
+  #begin(request: Request, options: RequestOptions | undefined, answer: Answer): Promise<unknown> | undefined {
+    this.#core.counters.requested++;
+    const { callback } = answer;
+    let promise: Promise<unknown> | undefined;
+    if (callback === undefined) {
+      promise = new Promise(capture);
+      request.resolve = captured;
+    } else {
+      request.callback = callback;
+    }
+    const refusal = this.#refusalOf(request, options) ?? this.#live.add(request);
+    if (refusal === undefined) this.#accept(request, options?.signal);
+    else this.#refuse(request, refusal);
+    return promise;
+  }
+
+  /** Takes the options over. Returns the error that speaks against the request. */
+  #refusalOf(request: Request, options: RequestOptions | undefined): Error | undefined {
+    if (this.#closing !== undefined) return closedError();
+    if (options === undefined) return this.#core.poison;
+    if (options.signal?.aborted) return abortError(options.signal);
+    if (options.dsync === true && isWrite(request.op)) request.rwFlags |= abi.RWF_DSYNC;
+    request.nowait = options.nowait === true;
+    if (options.ioprio !== undefined) {
+      request.reqprio = options.ioprio;
+      request.flags |= abi.IOCB_FLAG_IOPRIO;
+    }
+    return this.#core.poison;
+  }
+
+  #refuse(request: Request, error: Error): void {
+    this.#core.counters.failed++;
+    // Never before the call has returned: a callback is always asynchronous.
+    process.nextTick(() => {
+      settle(request, error, 0);
+      this.#core.requests.give(request);
+    });
+  }
+
+  #accept(request: Request, signal: AbortSignal | undefined): void {
+    const { target, op } = request;
+    if (signal !== undefined) {
+      request.signal = signal;
+      request.onAbort = () => this.#abort(request);
+      signal.addEventListener('abort', request.onAbort);
+    }
+    target.open++;
+    request.epoch = target.epoch;
+    if (isWrite(op)) {
+      target.openWrites++;
+      if (target.stray.some((other) => meet(other, request))) target.held.push(request);
+      else this.#enqueue(request);
+    } else if (op === abi.IOCB_CMD_FSYNC || op === abi.IOCB_CMD_FDSYNC) {
+      target.epoch++;
+      request.waiting = target.openWrites;
+      if (request.waiting > 0) target.barriers.push(request);
+      else this.#enqueue(request);
+    } else {
+      this.#enqueue(request);
+    }
+  }
+
+  /** Queues a request, in parts where it is large. */
+  #enqueue(request: Request): void {
+    const most = this.#partBytes(request);
+    if (request.length <= most) {
+      this.#submitter.enqueue(request);
+      return;
+    }
+    const { length } = request;
+    request.limit = length;
+    request.openParts = Math.ceil(length / most);
+    for (let start = 0; start < length; start += most) {
+      this.#submitter.enqueue(this.#part(request, start, Math.min(most, length - start)));
+    }
+  }
+
+  /** Largest part of a request. One that appends goes whole where it can, or others could come in between. */
+  #partBytes(request: Request): number {
+    if (isCopied(request)) return request.target.append ? this.pool.copyBytes : this.pool.pieceBytes;
+    return request.target.append && isWrite(request.op) ? Number.POSITIVE_INFINITY : PART_BYTES;
+  }
+
+  #part(request: Request, start: number, length: number): Request {
+    const part = this.#core.requests.take();
+    part.op = request.op;
+    part.target = request.target;
+    part.parent = request;
+    part.start = start;
+    part.length = length;
+    part.position = request.position + start;
+    part.pool = request.pool === -1 ? -1 : request.pool + start;
+    part.view = request.view;
+    part.vector = request.vector;
+    part.skip = request.skip + start;
+    part.rwFlags = request.rwFlags;
+    part.reqprio = request.reqprio;
+    part.flags = request.flags;
+    part.nowait = request.nowait;
+    return part;
+  }
+
+  // ---- A request ends ------------------------------------------------------------------------------------------------------
+
+  /** Called by the completer: the kernel is done with every part of it. */
+  finished(request: Request, bytes: number, errno: number): void {
+    const { target } = request;
+    this.#live.remove(request);
+    target.open--;
+    if (isWrite(request.op)) this.#writeFinished(request, bytes);
+    if (!request.settled) this.#settle(request, bytes, errno);
+    this.#core.requests.give(request);
+    if (target.open === 0) target.becameIdle();
+    if (this.#live.count === 0) this.#whenIdle?.();
+  }
+
+  #settle(request: Request, bytes: number, errno: number): void {
+    const { counters } = this.#core;
+    if (errno !== 0) {
+      counters.failed++;
+      settle(request, errorOf(request, errno), 0);
+      return;
+    }
+    counters.completed++;
+    if (isRead(request.op)) counters.bytesRead += bytes;
+    else if (isWrite(request.op)) counters.bytesWritten += bytes;
+    settle(request, null, bytes);
+  }
+
+  #writeFinished(request: Request, bytes: number): void {
+    const { target } = request;
+    target.openWrites--;
+    const end = request.position - request.done + bytes;
+    if (bytes > 0 && !target.append && end > target.size) target.size = end;
+    if (target.barriers.length > 0) this.#releaseBarriers(target, request.epoch);
+    const at = target.stray.indexOf(request);
+    if (at === -1) return;
+    target.stray.splice(at, 1);
+    for (const held of target.held.splice(0)) {
+      if (target.stray.some((other) => meet(other, held))) target.held.push(held);
+      else this.#enqueue(held);
+    }
+  }
+
+  /** A sync may go when the writes of its epoch and of those before are done. */
+  #releaseBarriers(target: Target, epoch: number): void {
+    const { barriers } = target;
+    for (let i = 0; i < barriers.length; ) {
+      const barrier = barriers[i]!;
+      if (epoch > barrier.epoch || --barrier.waiting > 0) {
+        i++;
+        continue;
+      }
+      barriers.splice(i, 1);
+      this.#submitter.enqueue(barrier);
+    }
+  }
+
+  #abort(request: Request): void {
+    if (request.settled) return;
+    this.#core.counters.aborted++;
+    const { target } = request;
+    settle(request, abortError(request.signal!), 0);
+    for (const waiting of [target.barriers, target.held]) {
+      const at = waiting.indexOf(request);
+      if (at === -1) continue;
+      waiting.splice(at, 1);
+      this.#completer.drop(request);
+      return;
+    }
+    // What is queued is dropped when its turn comes. What the kernel has may still land: later writes there wait for its event.
+    if (isWrite(request.op) && (request.openParts > 0 || request.slot !== -1)) target.stray.push(request);
+    if (request.op === abi.IOCB_CMD_POLL && request.slot !== -1) this.#submitter.cancel(request.slot);
+    this.#submitter.schedule();
+  }
+
+  /** Called by the completer: memory and kernel no longer agree. Everything is rejected and nothing more is submitted. */
+  corrupted(): void {
+    if (this.#core.poison !== undefined) return;
+    const error = aioError(
+      'ERR_AIO_CORRUPTED',
+      'An event came from the kernel that belongs to no request of this context. Nothing it has done or will do can be trusted: ' +
+        'the context is dead and its pending requests may or may not have happened. Please report this',
+    );
+    this.#core.poison = error;
+    process.emitWarning(error);
+    this.#live.each((request) => {
+      if (!request.settled) settle(request, error, 0);
+    });
+    // Only the end of the kernel's context makes the memory safe again.
+    this.#core.kernel.destroy(() => {
+      this.#live.each((request) => {
+        this.#live.remove(request);
+        if (--request.target.open === 0) request.target.becameIdle();
+      });
+      this.#whenIdle?.();
+    });
+  }
+}
+
+/** Makes the kernel's context and the packer of its control memory. */
+function setUp({ depth, ring }: EngineOptions, pool: Pool, binding: Binding, onWake: (count: number) => void): Core {
+  const iovecs = depth * IOVECS_PER_SLOT;
+  const [control, packer] = controlMemory(depth, iovecs);
+  binding.madvise(control.buffer, binding.MADV_DONTFORK);
+  const context = binding.createContext(
+    control.buffer,
+    pool.arena.buffer,
+    depth,
+    packer.pointersAt(depth),
+    packer.eventsAt(depth),
+    ring,
+    MAX_THREADS,
+    // At the end of a process the kernel destroys what is left, and does it quicker; a worker's end must wait for it.
+    !isMainThread,
+    onWake,
+  );
+  if ('errno' in context) throw setupError(context, depth);
+  const base = binding.addressOf(control.buffer);
+  packer.init(depth, iovecs, base, pool.arena.address, context.eventfd, bigEndian ? 1 : 0);
+  const words = depth * packer.completion_words.value;
+  return new Core(
+    depth,
+    context as KernelContext,
+    packer,
+    pool,
+    new Int32Array(control.buffer, packer.completionsAt(depth), words),
+  );
+}
+
+/** The packer's own memory. It is never handed to anybody: whoever can write an iocb can make the kernel write anywhere. */
+function controlMemory(depth: number, iovecs: number): [WebAssembly.Memory, Packer] {
+  const sizing = instantiatePacker(new WebAssembly.Memory({ initial: 1, maximum: 1 }));
+  const pages = Math.ceil(sizing.controlBytes(depth, iovecs) / WASM_PAGE_BYTES);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  return [memory, instantiatePacker(memory)];
+}
+
+const noop = (): void => {};
+let captured: (value: unknown) => void = noop;
+
+/** The executor of every promise: one function for all, so that a request has no closure of its own. A rejection goes through resolve. */
+function capture(resolve: (value: unknown) => void): void {
+  captured = resolve;
+}
+
+/** Whether two writes touch the same bytes. */
+function meet(a: Request, b: Request): boolean {
+  const from = a.position - a.done;
+  return from < b.position + b.size && b.position - b.done < from + a.size + a.done;
+}
+
+function closedError(): CodedError {
+  return aioError(
+    'ERR_AIO_CONTEXT_CLOSED',
+    'This AioContext is closed or closing. Make the request before close(), or make a new context',
+  );
+}
+
+/** As Node's own, so that `error.name === 'AbortError'` and `error.code === 'ABORT_ERR'` hold. */
+function abortError(signal: AbortSignal): Error {
+  const error = new Error('The operation was aborted', { cause: signal.reason });
+  return Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' });
+}
+
+const NAMES: Record<number, string> = {
+  [abi.IOCB_CMD_PREAD]: 'read',
+  [abi.IOCB_CMD_PREADV]: 'read',
+  [abi.IOCB_CMD_PWRITE]: 'write',
+  [abi.IOCB_CMD_PWRITEV]: 'write',
+  [abi.IOCB_CMD_FSYNC]: 'fsync',
+  [abi.IOCB_CMD_FDSYNC]: 'fdatasync',
+  [abi.IOCB_CMD_POLL]: 'poll',
+};
+
+function errorOf(request: Request, errno: number): Error {
+  const transfer = isRead(request.op) || isWrite(request.op);
+  return systemError(errno, NAMES[request.op] ?? 'io_submit', {
+    path: request.target.path,
+    offset: transfer ? request.position - request.done : undefined,
+    length: transfer ? request.size : undefined,
+  });
+}

@@ -1,0 +1,84 @@
+import { IOCB_CMD_PREAD, IOCB_CMD_PREADV, IOCB_CMD_PWRITE, IOCB_CMD_PWRITEV } from '../layout/constants.ts';
+import type { Request } from './request.ts';
+import type { Memory, Target } from './target.ts';
+
+/** The ways to the kernel. */
+export const INLINE = 0;
+/** On the event loop, but only if it need not wait (RWF_NOWAIT). */
+export const TRY = 1;
+export const OFFLOAD = 2;
+
+/** Largest transfer in one iocb: a part of this size keeps the thread for about 15 µs when its memory was touched before. */
+export const PART_BYTES: number = 256 * 1024;
+/** Requests in one io_submit call. */
+export const SLICE_REQUESTS = 32;
+/** The pump stops when the submits of one turn of the event loop have taken this long. */
+export const TURN_BUDGET_MS = 0.5;
+/** A slice that took longer sends its files to the threads. */
+export const GUARD_MS = 1;
+export const GUARDED_MS = 1000;
+/** A slice with more bytes than this is slow for its size, not for its file. */
+export const GUARD_BYTES: number = 1024 * 1024;
+/** Bytes in flight; a request that is larger goes alone. */
+export const MAX_IN_FLIGHT_BYTES: number = 32 * 1024 * 1024;
+/** Once full, the pump waits until there is room for a slice worth submitting. */
+export const RESUME_BYTES: number = 24 * 1024 * 1024;
+/** The first slice's bytes. It doubles while slices are quick and halves when one is not: untouched memory costs 30 times as much. */
+export const FIRST_SLICE_BYTES: number = 1024 * 1024;
+export const MAX_SLICE_BYTES: number = SLICE_REQUESTS * PART_BYTES;
+/** Bytes one file may submit before the next has its turn. */
+export const TURN_BYTES: number = 128 * 1024;
+/** Submits in one turn of the event loop that may look for completions at once; without a bound timers would never fire. */
+export const INLINE_ROUNDS = 8;
+export const MAX_THREADS = 4;
+/** Requests a thread submits in one job. */
+export const JOB_REQUESTS = 16;
+
+export function isRead(op: number): boolean {
+  return op === IOCB_CMD_PREAD || op === IOCB_CMD_PREADV;
+}
+
+export function isWrite(op: number): boolean {
+  return op === IOCB_CMD_PWRITE || op === IOCB_CMD_PWRITEV;
+}
+
+export function isVectored(request: Request): boolean {
+  return request.op === IOCB_CMD_PREADV || request.op === IOCB_CMD_PWRITEV;
+}
+
+/** What is remembered for the direction of this operation. */
+export function memoryOf(target: Target, op: number): Memory {
+  return isWrite(op) ? target.writes : target.reads;
+}
+
+/**
+ * Which way a request goes, by what is known without trying. The kernel's own io_submit waits for extending writes, for cold metadata
+ * and for buffered files; with RWF_NOWAIT it refuses instead, where the file system knows how.
+ */
+export function wayOf(request: Request, nowMs: number): number {
+  const { target, op } = request;
+  const transfer = isRead(op) || isWrite(op);
+  // fsync is queued to the kernel's own workers and a poll never waits; neither takes the flag (EINVAL).
+  if (!transfer) return INLINE;
+  if (request.slow) return OFFLOAD;
+  if (request.nowait) return TRY;
+  if (target.submit === 'inline') return INLINE;
+  if (target.submit === 'offload' || nowMs < target.guardedUntilMs) return OFFLOAD;
+  if (isWrite(op)) {
+    if (target.append) return OFFLOAD;
+    if (target.storage === 'memory') return INLINE;
+    if (!target.direct || request.position + request.length > target.size) return OFFLOAD;
+  }
+  const memory = memoryOf(target, op);
+  if (memory.flagOff) return withoutFlag(target);
+  if (memory.skip > 0) {
+    memory.skip--;
+    return OFFLOAD;
+  }
+  return TRY;
+}
+
+/** Where the flag is unknown, only storage that answers in time is submitted to on the event loop, under the budget and the guard. */
+function withoutFlag(target: Target): number {
+  return target.storage === 'remote' || (target.storage === 'local' && !target.direct) ? OFFLOAD : INLINE;
+}

@@ -1,0 +1,172 @@
+import { aioError, type CodedError, invalidArgType, outOfRange } from '../errors.ts';
+import { Arena } from '../raw/arena.ts';
+import { RUN_BYTES, Runs } from '../raw/runs.ts';
+import { PART_BYTES } from './policy.ts';
+
+/** Memory of a context's pool. `dispose` gives it back; what the kernel still uses is given back at the last event. */
+export type PoolBuffer = Buffer<ArrayBuffer> & Disposable;
+
+const MAX_COPY_BYTES = 16 * 1024 * 1024;
+
+/** The data pool of a context: what it hands out, what is in flight, and a region kept back for copying. */
+export class Pool {
+  readonly arena: Arena;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The region for copies, and the largest piece of it that one request should take at once. */
+  readonly copyBytes: number;
+  readonly pieceBytes: number;
+  readonly #runs: Runs;
+  readonly #copies: Runs;
+  readonly #buffers = new Map<number, { readonly length: number; doomed: boolean }>();
+  #doomed = 0;
+  /** For each 4096 bytes: whether they are handed out, how many requests use them, and how many of those write to them. */
+  readonly #owned: Uint8Array;
+  readonly #claims: Uint32Array;
+  readonly #exclusive: Uint32Array;
+  #fresh = 0;
+
+  constructor(byteLength: number, hugePages: boolean) {
+    this.arena = new Arena(byteLength, { hugePages });
+    this.bytes = new Uint8Array(this.arena.buffer);
+    const total = this.arena.byteLength;
+    this.copyBytes = Math.min(Math.floor(total / 4 / RUN_BYTES) * RUN_BYTES, MAX_COPY_BYTES);
+    this.pieceBytes = Math.min(this.copyBytes, PART_BYTES);
+    this.#runs = new Runs(0, total - this.copyBytes);
+    this.#copies = new Runs(total - this.copyBytes, this.copyBytes);
+    const pages = total / RUN_BYTES;
+    this.#owned = new Uint8Array(pages);
+    this.#claims = new Uint32Array(pages);
+    this.#exclusive = new Uint32Array(pages);
+  }
+
+  get freeBytes(): number {
+    return this.#runs.freeBytes;
+  }
+
+  /** Buffers that are handed out. */
+  get buffers(): number {
+    return this.#buffers.size - this.#doomed;
+  }
+
+  /** Zeroed memory, aligned to 4096. Throws `ERR_AIO_NO_MEMORY` where no run is long enough. */
+  allocate(byteLength: number): PoolBuffer {
+    if (typeof byteLength !== 'number') throw invalidArgType('byteLength', 'of type number', byteLength);
+    if (!Number.isSafeInteger(byteLength) || byteLength < 1) {
+      throw outOfRange('byteLength', 'a whole number of bytes, at least 1', byteLength);
+    }
+    const offset = this.#runs.take(byteLength);
+    if (offset === -1) throw this.#exhausted(byteLength);
+    const length = this.#runs.lengthOf(offset) ?? 0;
+    this.#owned.fill(1, offset / RUN_BYTES, (offset + length) / RUN_BYTES);
+    this.#buffers.set(offset, { length, doomed: false });
+    if (offset < this.#fresh) this.bytes.fill(0, offset, Math.min(offset + length, this.#fresh));
+    this.#fresh = Math.max(this.#fresh, offset + length);
+    const buffer = Buffer.from(this.arena.buffer, offset, byteLength);
+    let disposed = false;
+    const dispose = (): void => {
+      if (disposed) return;
+      disposed = true;
+      this.#dispose(offset);
+    };
+    return Object.defineProperty(buffer, Symbol.dispose, { value: dispose }) as PoolBuffer;
+  }
+
+  #exhausted(byteLength: number): CodedError {
+    return aioError(
+      'ERR_AIO_NO_MEMORY',
+      `The context's memory has no free run of ${byteLength} bytes: ${this.freeBytes} bytes are free, perhaps in pieces, and ` +
+        `${this.buffers} buffers are handed out. Dispose buffers that are done (buffer[Symbol.dispose]()), or make the context ` +
+        'with a larger "memory"',
+    );
+  }
+
+  #dispose(offset: number): void {
+    const buffer = this.#buffers.get(offset)!;
+    const first = offset / RUN_BYTES;
+    const last = (offset + buffer.length) / RUN_BYTES;
+    for (let page = first; page < last; page++) {
+      if (this.#claims[page] === 0) continue;
+      buffer.doomed = true;
+      this.#doomed++;
+      return;
+    }
+    this.#owned.fill(0, first, last);
+    this.#buffers.delete(offset);
+    this.#runs.release(offset);
+  }
+
+  /** Whether this is memory of the pool. */
+  has(view: Uint8Array): boolean {
+    return view.buffer === this.arena.buffer;
+  }
+
+  /**
+   * Marks a range as used by a request until `unclaim`. Memory that the kernel writes to belongs to one request alone; memory that it
+   * only reads can be in several. Returns the error that explains a refusal; `overlaps` is asked where pages are shared, so that
+   * neighbours within one page do not refuse each other.
+   */
+  claim(
+    offset: number,
+    length: number,
+    exclusive: boolean,
+    overlaps: (offset: number, length: number, exclusive: boolean) => boolean,
+  ): CodedError | undefined {
+    const first = Math.floor(offset / RUN_BYTES);
+    const last = Math.ceil((offset + length) / RUN_BYTES);
+    let shared = false;
+    for (let page = first; page < last; page++) {
+      if (this.#owned[page] === 0) return disposedError();
+      if (exclusive ? this.#claims[page] !== 0 : this.#exclusive[page] !== 0) shared = true;
+    }
+    if (shared && overlaps(offset, length, exclusive)) return busyError();
+    for (let page = first; page < last; page++) {
+      this.#claims[page]!++;
+      if (exclusive) this.#exclusive[page]!++;
+    }
+    return undefined;
+  }
+
+  unclaim(offset: number, length: number, exclusive: boolean): void {
+    const last = Math.ceil((offset + length) / RUN_BYTES);
+    for (let page = Math.floor(offset / RUN_BYTES); page < last; page++) {
+      this.#claims[page]!--;
+      if (exclusive) this.#exclusive[page]!--;
+    }
+    if (this.#doomed > 0) this.#reconsider();
+  }
+
+  /** Gives back what was disposed while it was in flight, where that has ended. */
+  #reconsider(): void {
+    for (const [offset, buffer] of this.#buffers) {
+      if (!buffer.doomed) continue;
+      buffer.doomed = false;
+      this.#doomed--;
+      this.#dispose(offset);
+    }
+  }
+
+  /** Room to copy a piece: its offset, or -1 where there is none now. */
+  takeWindow(byteLength: number): number {
+    return this.#copies.take(byteLength);
+  }
+
+  releaseWindow(offset: number): void {
+    this.#copies.release(offset);
+  }
+}
+
+function disposedError(): CodedError {
+  return aioError(
+    'ERR_AIO_BUFFER_DISPOSED',
+    'This memory of the context is not handed out: its buffer was disposed, or the view reaches beyond it. Dispose a buffer only ' +
+      'after its last request was made, and use the buffer that allocate() returned or a subarray of it',
+  );
+}
+
+function busyError(): CodedError {
+  return aioError(
+    'ERR_AIO_BUFFER_BUSY',
+    'Another request is using this memory: the kernel may be writing to it or reading from it. Wait for that request, or allocate ' +
+      'a buffer for each request in flight',
+  );
+}

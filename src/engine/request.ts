@@ -1,0 +1,150 @@
+import type { Target } from './target.ts';
+
+/** What a promise or a callback is given for a number of bytes; one shared function an operation, so that a request holds no closure. */
+export type Shape = (bytes: number, buffer: unknown) => unknown;
+export type Callback = (error: Error | null, bytes?: number, buffer?: unknown) => void;
+
+function nothing(): void {}
+
+/**
+ * One request, or one part of a large one. Records are pooled and used again, so the hot path allocates nothing but the promise.
+ *
+ * A request of up to one part's size is queued itself. A larger one stays out of the queues as the `parent` of its parts and is
+ * finished when the last of them is.
+ */
+export class Request {
+  op = 0;
+  target!: Target;
+  /** Where in the file, in bytes. */
+  position = 0;
+  /** Bytes that are still to transfer; for a poll, 0. */
+  length = 0;
+  /** Bytes that were transferred before `position`, by an attempt that was cut short. */
+  done = 0;
+  /** Where the data is in the pool, or the mask of a poll; -1 where it must be copied. */
+  pool = -1;
+  /** The caller's memory: one view, or several in order. It is what the promise gives back, so it stays alive until then. */
+  buffer: unknown = undefined;
+  view: Uint8Array | undefined = undefined;
+  vector: readonly Uint8Array[] | undefined = undefined;
+  /** Where in the caller's memory the data begins, in bytes from the start of the view or the vector. */
+  skip = 0;
+  /** Where in its parent this part begins, in bytes. */
+  start = 0;
+  rwFlags = 0;
+  reqprio = 0;
+  flags = 0;
+  /** Fail with EAGAIN rather than wait: the caller said so. */
+  nowait = false;
+  /** This attempt carries RWF_NOWAIT of ours. */
+  trying = false;
+  /** It must be submitted by a thread. */
+  slow = false;
+
+  parent: Request | undefined = undefined;
+  /** Parts that are not finished. */
+  openParts = 0;
+  /** For a parent: where the contiguous transfer ends, and the negated errno that ended it. */
+  limit = 0;
+  failure = 0;
+
+  slot = -1;
+  /** Where in the copy region this attempt's data is; -1 where it is not copied. */
+  window = -1;
+  /** The write barrier (see Target) that it belongs to. */
+  epoch = 0;
+  /** Barriers: how many earlier writes are still open. */
+  waiting = 0;
+  /** The pool pages it covers are claimed. */
+  claimed = false;
+  settled = false;
+  resolve: (value: unknown) => void = nothing;
+  reject: (error: Error) => void = nothing;
+  callback: Callback | undefined = undefined;
+  shape!: Shape;
+  signal: AbortSignal | undefined = undefined;
+  onAbort: (() => void) | undefined = undefined;
+
+  /** The queue it stands in. */
+  next: Request | undefined = undefined;
+  /** The list of all that is requested and not finished. */
+  liveNext: Request | undefined = undefined;
+  livePrevious: Request | undefined = undefined;
+
+  /** Bytes of the whole request or part. */
+  get size(): number {
+    return this.done + this.length;
+  }
+
+  /** Drops what it holds of the caller's. */
+  clear(): void {
+    this.buffer = undefined;
+    this.view = undefined;
+    this.vector = undefined;
+    this.parent = undefined;
+    this.resolve = nothing;
+    this.reject = nothing;
+    this.callback = undefined;
+    this.signal = undefined;
+    this.onAbort = undefined;
+    this.next = undefined;
+    this.done = 0;
+    this.skip = 0;
+    this.start = 0;
+    this.rwFlags = 0;
+    this.reqprio = 0;
+    this.flags = 0;
+    this.nowait = false;
+    this.trying = false;
+    this.slow = false;
+    this.slot = -1;
+    this.window = -1;
+    this.claimed = false;
+    this.settled = false;
+    this.openParts = 0;
+    this.failure = 0;
+  }
+}
+
+/** A queue of requests, first in, first out, through their own `next`. */
+export class Fifo {
+  head: Request | undefined = undefined;
+  #tail: Request | undefined = undefined;
+
+  push(request: Request): void {
+    request.next = undefined;
+    if (this.#tail === undefined) this.head = request;
+    else this.#tail.next = request;
+    this.#tail = request;
+  }
+
+  /** Puts one back that was taken a moment ago. */
+  unshift(request: Request): void {
+    request.next = this.head;
+    this.head = request;
+    this.#tail ??= request;
+  }
+
+  shift(): Request | undefined {
+    const request = this.head;
+    if (request === undefined) return undefined;
+    this.head = request.next;
+    if (this.head === undefined) this.#tail = undefined;
+    request.next = undefined;
+    return request;
+  }
+}
+
+/** Records that are free to use again. */
+export class RequestPool {
+  #free: Request[] = [];
+
+  take(): Request {
+    return this.#free.pop() ?? new Request();
+  }
+
+  give(request: Request): void {
+    request.clear();
+    this.#free.push(request);
+  }
+}

@@ -1,0 +1,396 @@
+import { constants } from 'node:os';
+import { debuglog } from 'node:util';
+import { IOCB_CMD_POLL, IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, RWF_NOWAIT } from '../layout/constants.ts';
+import { isCopied, openWindow } from './copy.ts';
+import { type Core, IOVECS_PER_SLOT, type Job } from './core.ts';
+import * as policy from './policy.ts';
+import type { Request } from './request.ts';
+import { Round } from './round.ts';
+import type { Target } from './target.ts';
+
+const { EAGAIN } = constants.errno;
+const debug = debuglog('kaio');
+
+/** What the submitter asks of the completer. */
+export interface Completion {
+  /** Settles what the kernel has completed: this many events are in the control memory. */
+  complete(count: number): void;
+  /** Ends the attempt in a slot with what io_submit said of it. */
+  finishSlot(slot: number, res: number, res2: number): void;
+  /** Ends a request that was aborted before it was submitted. */
+  drop(request: Request): void;
+}
+
+/**
+ * Brings requests to the kernel: once a turn of the event loop, in slices, under a budget of time, each file in its turn. What would
+ * make io_submit wait goes to threads.
+ */
+export class Submitter {
+  readonly #core: Core;
+  #completion!: Completion;
+  /** Files with requests to try on the event loop, and files with requests for the threads. */
+  readonly #ready: Round = new Round('ready');
+  readonly #slow: Round = new Round('slow');
+  /** Slots that are packed but for which the kernel had no room. */
+  readonly #carried: number[] = [];
+  readonly #slice: Int32Array = new Int32Array(policy.SLICE_REQUESTS);
+  /** Bytes that a slice may have now, and bytes that the present one has. */
+  #sliceBytes = policy.FIRST_SLICE_BYTES;
+  #filledBytes = 0;
+  #throttled = false;
+  #scheduled = false;
+  #pumping = false;
+  #immediate: NodeJS.Immediate | undefined;
+  /** Milliseconds of submits, and submits that looked for completions, in this turn of the event loop. */
+  #spentMs = 0;
+  #rounds = 0;
+  #activeJobs = 0;
+  #keepAlive = true;
+  #referenced = false;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  set completion(completion: Completion) {
+    this.#completion = completion;
+  }
+
+  /** Whether something waits to be submitted. */
+  get pending(): boolean {
+    return !this.#ready.empty || !this.#slow.empty || this.#carried.length > 0;
+  }
+
+  /** Queues a request and sees to it that it is submitted at the end of this turn. */
+  enqueue(request: Request): void {
+    const { target } = request;
+    target.ready.push(request);
+    this.#ready.add(target);
+    this.schedule();
+  }
+
+  /** Submits at the end of this turn: after the running callback and, where it comes from a microtask, after all of those. */
+  schedule(): void {
+    if (this.#scheduled || this.#pumping) return;
+    this.#scheduled = true;
+    process.nextTick(this.#flush);
+  }
+
+  /** To be called when the event loop has turned: completions have come, or an immediate. */
+  newTurn(): void {
+    this.#spentMs = 0;
+    this.#rounds = 0;
+  }
+
+  /** To be called after a wake. What is pending goes when the callbacks it brought and their microtasks are done. */
+  afterWake(): void {
+    // A nextTick from here would run before the microtasks of what was just resolved; one from a microtask runs after all of them.
+    if (this.pending && !this.#scheduled) queueMicrotask(this.#scheduleFromMicrotask);
+    this.updateReference();
+  }
+
+  readonly #scheduleFromMicrotask = (): void => this.schedule();
+
+  readonly #flush = (): void => {
+    this.#scheduled = false;
+    this.#pump();
+  };
+
+  readonly #onImmediate = (): void => {
+    this.#immediate = undefined;
+    this.newTurn();
+    this.#pump();
+  };
+
+  /** A refused request takes the way of the threads, ahead of what came later. */
+  retry(request: Request): void {
+    const { target } = request;
+    if (request.slow) {
+      target.slow.push(request);
+      this.#slow.add(target);
+    } else {
+      target.ready.unshift(request);
+      this.#ready.add(target);
+    }
+    if (!this.#pumping) this.afterWake();
+  }
+
+  /** Asks the kernel to cancel what is in a slot. Its event comes all the same. */
+  cancel(slot: number): void {
+    this.#core.packer.point(0, slot);
+    this.#core.kernel.cancel(0);
+  }
+
+  /** A request of a job has its event. */
+  jobStep(job: Job): void {
+    if (--job.open > 0) return;
+    job.target.jobs--;
+    this.#activeJobs--;
+  }
+
+  keepAlive(yes: boolean): void {
+    this.#keepAlive = yes;
+    this.updateReference();
+  }
+
+  /** The watcher keeps the loop alive exactly while something is in flight. */
+  updateReference(): void {
+    const wanted = this.#keepAlive && this.#core.slots.used > 0;
+    if (wanted === this.#referenced) return;
+    this.#referenced = wanted;
+    if (wanted) this.#core.kernel.ref();
+    else this.#core.kernel.unref();
+  }
+
+  #pump(): void {
+    const core = this.#core;
+    if (this.#pumping || core.poison !== undefined) return;
+    this.#pumping = true;
+    this.#submitCarried();
+    let now = performance.now();
+    while (this.#mayGoOn()) {
+      const count = this.#fill(now);
+      if (count === 0) break;
+      this.#submitSlice(count);
+      const after = performance.now();
+      this.#account(after - now, count, after);
+      now = after;
+      this.#reapInline();
+    }
+    this.#dispatchJobs();
+    this.#pumping = false;
+    this.updateReference();
+  }
+
+  /** Within the budget of this turn; if it is used up, the pump goes on in the next. */
+  #mayGoOn(): boolean {
+    if (this.#ready.empty || this.#core.poison !== undefined) return false;
+    if (this.#spentMs < policy.TURN_BUDGET_MS) return true;
+    if (this.#immediate === undefined) {
+      this.#core.counters.yielded++;
+      this.#immediate = setImmediate(this.#onImmediate);
+    }
+    return false;
+  }
+
+  #account(tookMs: number, count: number, now: number): void {
+    const { counters } = this.#core;
+    const bytes = this.#filledBytes;
+    this.#spentMs += tookMs;
+    counters.totalSubmitMs += tookMs;
+    if (tookMs > counters.longestSubmitMs) counters.longestSubmitMs = tookMs;
+    if (tookMs > policy.TURN_BUDGET_MS) this.#sliceBytes = Math.max(this.#sliceBytes / 2, policy.PART_BYTES);
+    else if (bytes * 2 > this.#sliceBytes) this.#sliceBytes = Math.min(this.#sliceBytes * 2, policy.MAX_SLICE_BYTES);
+    if (tookMs > policy.GUARD_MS && bytes <= policy.GUARD_BYTES) this.#guard(count, now);
+  }
+
+  /** A slow slice that its bytes do not explain: its files submit off-thread for a while. */
+  #guard(count: number, now: number): void {
+    for (let i = 0; i < count; i++) {
+      const target = this.#core.slots.at(this.#slice[i]!)?.target;
+      if (target === undefined || target.submit !== 'auto') continue;
+      target.guardedUntilMs = now + policy.GUARDED_MS;
+      this.#core.counters.guarded++;
+      debug('%s goes off-thread for a second: a submit took too long', target.path ?? target.fd);
+    }
+  }
+
+  /** Looks at the ring at once: what has completed by now needs no wake-up. */
+  #reapInline(): void {
+    if (this.#rounds >= policy.INLINE_ROUNDS) return;
+    const count = this.#core.kernel.reap();
+    if (count === 0) return;
+    this.#rounds++;
+    if (count > 0) this.#core.counters.completedInline += count;
+    this.#completion.complete(count);
+  }
+
+  // ---- One slice -----------------------------------------------------------------------------------------------------------
+
+  /** Packs what may go now, each file in its turn. Returns how many requests there are. */
+  #fill(now: number): number {
+    let count = 0;
+    this.#filledBytes = 0;
+    // When every file in the round has been asked in vain, the slice is done.
+    let asked = 0;
+    while (count < policy.SLICE_REQUESTS && this.#filledBytes < this.#sliceBytes && asked <= this.#ready.size) {
+      const target = this.#ready.next();
+      if (target === undefined) break;
+      const before = target.ready.head;
+      count = this.#fillFrom(target, now, count);
+      asked = target.ready.head === before ? asked + 1 : 0;
+      if (target.ready.head !== undefined) this.#ready.add(target);
+    }
+    return count;
+  }
+
+  /** Packs requests of one file until its turn is over. Returns how many the slice has then. */
+  #fillFrom(target: Target, now: number, from: number): number {
+    let count = from;
+    const end = Math.min(this.#filledBytes + policy.TURN_BYTES, this.#sliceBytes);
+    while (count < policy.SLICE_REQUESTS && this.#filledBytes < end) {
+      const request = target.ready.head;
+      if (request === undefined) break;
+      if ((request.parent ?? request).settled) {
+        target.ready.shift();
+        this.#completion.drop(request);
+        continue;
+      }
+      const way = policy.wayOf(request, now);
+      if (way !== policy.OFFLOAD && this.#blocked(request)) break;
+      target.ready.shift();
+      if (way === policy.OFFLOAD) {
+        this.#setAside(request);
+        continue;
+      }
+      this.#take(request, way === policy.TRY);
+      this.#slice[count] = request.slot;
+      this.#pack(request, count++);
+      this.#filledBytes += request.length;
+    }
+    return count;
+  }
+
+  #setAside(request: Request): void {
+    request.target.slow.push(request);
+    this.#slow.add(request.target);
+  }
+
+  /** Whether there is no slot, no room in flight or no room to copy for this request. If there is, the room to copy is its own. */
+  #blocked(request: Request): boolean {
+    const core = this.#core;
+    if (core.slots.free === 0) return true;
+    const limit = this.#throttled ? policy.RESUME_BYTES : policy.MAX_IN_FLIGHT_BYTES;
+    if (core.inFlightBytes > 0 && core.inFlightBytes + request.length > limit) {
+      this.#throttled = true;
+      return true;
+    }
+    this.#throttled = false;
+    if (!isCopied(request) || request.window !== -1 || request.length === 0) return false;
+    if (openWindow(core, request)) return false;
+    core.counters.copyWaits++;
+    return true;
+  }
+
+  #take(request: Request, trying: boolean): void {
+    this.#core.slots.take(request);
+    this.#core.inFlightBytes += request.length;
+    request.trying = trying;
+  }
+
+  #pack(request: Request, index: number): void {
+    const { packer } = this.#core;
+    const { slot, op, target, trying, rwFlags } = request;
+    let buffer = request.pool;
+    let nbytes = request.length;
+    if (request.window !== -1) {
+      buffer = request.window;
+    } else if (op === IOCB_CMD_PREADV || op === IOCB_CMD_PWRITEV) {
+      buffer = slot * IOVECS_PER_SLOT;
+      nbytes = this.#packVector(request, buffer);
+    } else if (op === IOCB_CMD_POLL) {
+      nbytes = 0;
+    }
+    if (buffer === -1) buffer = 0;
+    const flags = trying ? rwFlags | RWF_NOWAIT : rwFlags;
+    packer.pack(index, slot, op, target.fd, buffer, nbytes, request.position, flags, request.reqprio, request.flags);
+  }
+
+  #packVector(request: Request, first: number): number {
+    const vector = request.vector!;
+    for (let i = 0; i < vector.length; i++) {
+      this.#core.packer.vector(first + i, vector[i]!.byteOffset, vector[i]!.byteLength);
+    }
+    return vector.length;
+  }
+
+  /** Submits a slice whatever the kernel says of single requests: a bad one fails alone. */
+  #submitSlice(count: number): void {
+    const { kernel, counters, slots } = this.#core;
+    let first = 0;
+    while (first < count) {
+      counters.submits++;
+      const taken = kernel.submit(first, count - first);
+      if (taken > 0) {
+        first += taken;
+        counters.submittedInline += taken;
+        continue;
+      }
+      const slot = this.#slice[first]!;
+      const request = slots.at(slot)!;
+      if (taken === -EAGAIN && !request.trying) {
+        this.#carry(first, count);
+        break;
+      }
+      first++;
+      // 0 taken and no error cannot be; it must not be repeated for ever either.
+      this.#completion.finishSlot(slot, taken === 0 ? -EAGAIN : taken, 1);
+    }
+  }
+
+  /** The kernel has no room: these wait, packed, for a completion. */
+  #carry(first: number, count: number): void {
+    this.#core.counters.noRoom++;
+    for (let i = first; i < count; i++) this.#carried.push(this.#slice[i]!);
+    // Nothing of ours may be in flight to wake us: then the next turn tries again.
+    if (this.#core.slots.used <= this.#carried.length) this.#immediate ??= setImmediate(this.#onImmediate);
+  }
+
+  #submitCarried(): void {
+    while (this.#carried.length > 0) {
+      const count = Math.min(this.#carried.length, policy.SLICE_REQUESTS);
+      const before = this.#carried.length;
+      for (const [i, slot] of this.#carried.splice(0, count).entries()) {
+        this.#slice[i] = slot;
+        this.#core.packer.point(i, slot);
+      }
+      this.#submitSlice(count);
+      if (this.#carried.length >= before) break;
+    }
+  }
+
+  // ---- Threads -------------------------------------------------------------------------------------------------------------
+
+  #dispatchJobs(): void {
+    let turns = this.#slow.size;
+    while (turns-- > 0 && this.#activeJobs < policy.MAX_THREADS) {
+      const target = this.#slow.next()!;
+      while (target.jobs < target.maxJobs && this.#activeJobs < policy.MAX_THREADS) {
+        if (!this.#startJob(target)) break;
+      }
+      if (target.slow.head !== undefined) this.#slow.add(target);
+    }
+  }
+
+  /** Gives a thread the next requests of a file. A job never has more than an eighth of the slots: a blocked one keeps them. */
+  #startJob(target: Target): boolean {
+    const core = this.#core;
+    const most = Math.min(policy.JOB_REQUESTS, Math.max(1, core.depth >> 3));
+    const job: Job = { target, open: 0 };
+    while (job.open < most) {
+      const request = target.slow.head;
+      if (request === undefined) break;
+      if ((request.parent ?? request).settled) {
+        target.slow.shift();
+        this.#completion.drop(request);
+        continue;
+      }
+      if (this.#blocked(request)) break;
+      target.slow.shift();
+      this.#take(request, false);
+      this.#pack(request, job.open++);
+      core.jobs[request.slot] = job;
+      this.#slice[job.open - 1] = request.slot;
+    }
+    if (job.open === 0) return false;
+    target.jobs++;
+    this.#activeJobs++;
+    core.counters.jobs++;
+    core.counters.submittedOffThread += job.open;
+    const error = core.kernel.offload(0, job.open);
+    if (error === 0) return true;
+    // No thread can be made at all: each request says so.
+    for (const slot of this.#slice.slice(0, job.open)) this.#completion.finishSlot(slot, error, 0);
+    return false;
+  }
+}

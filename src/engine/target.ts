@@ -1,0 +1,103 @@
+import { Fifo, type Request } from './request.ts';
+
+/** How the engine chooses between submitting on the event loop and on a thread. */
+export type SubmitMode = 'auto' | 'inline' | 'offload';
+
+/** What can be expected of a file's storage: memory answers at once, local storage in time, a network or FUSE when it likes. */
+export type Storage = 'memory' | 'local' | 'remote';
+
+/** What is remembered of how the kernel took RWF_NOWAIT, for one direction of one file. */
+export class Memory {
+  /** The kernel does not know the flag for this file. */
+  flagOff = false;
+  /** Attempts to skip after the next refusal, 1, 3, 7 ... 31. */
+  backoff = 0;
+  skip = 0;
+
+  refused(): void {
+    this.backoff = Math.min(this.backoff * 2 + 1, 31);
+    this.skip = this.backoff;
+  }
+
+  accepted(): void {
+    this.backoff = 0;
+    this.skip = 0;
+  }
+}
+
+export interface TargetOptions {
+  fd: number;
+  path: string | undefined;
+  direct: boolean;
+  /** Opened with O_APPEND: writes go one after another. */
+  append: boolean;
+  /** Bytes, as far as we know; Infinity for devices, which do not grow. */
+  size: number;
+  storage: Storage;
+  submit: SubmitMode;
+  /** Bytes that the address of a direct request's memory must be a multiple of; 1 where any will do. */
+  memoryAlign: number;
+}
+
+/** One open descriptor as the engine sees it: its queues, and what it knows about it. */
+export class Target {
+  readonly fd: number;
+  readonly path: string | undefined;
+  readonly direct: boolean;
+  readonly append: boolean;
+  readonly storage: Storage;
+  readonly submit: SubmitMode;
+  readonly memoryAlign: number;
+  size: number;
+  readonly reads: Memory = new Memory();
+  readonly writes: Memory = new Memory();
+  /** Until then (performance.now) everything of this file goes off-thread: a submit took too long. */
+  guardedUntilMs = 0;
+
+  /** What may be tried on the event loop, and what a thread must submit. */
+  readonly ready: Fifo = new Fifo();
+  readonly slow: Fifo = new Fifo();
+  /** It stands in the submitter's round. */
+  inRound = false;
+  inSlowRound = false;
+  /** Jobs of this file that threads have, and how many it may have at once. */
+  jobs = 0;
+  readonly maxJobs: number;
+
+  /** Requests that were made and are not finished, and the writes among them. */
+  open = 0;
+  openWrites = 0;
+  /** The number that new writes get. A sync ends an epoch: it waits for the writes of it and of all before. */
+  epoch = 0;
+  /** Syncs that wait for earlier writes. */
+  readonly barriers: Request[] = [];
+  /** Writes that were aborted in flight and may still land, and the writes that wait because they overlap with one. */
+  readonly stray: Request[] = [];
+  readonly held: Request[] = [];
+  #idle: (() => void)[] = [];
+
+  constructor(options: TargetOptions) {
+    this.fd = options.fd;
+    this.path = options.path;
+    this.direct = options.direct;
+    this.append = options.append;
+    this.size = options.size;
+    this.storage = options.storage;
+    this.submit = options.submit;
+    this.memoryAlign = options.memoryAlign;
+    this.maxJobs = options.append || options.storage === 'remote' ? 1 : 2;
+  }
+
+  /** Resolves when nothing of this file is queued or in flight. */
+  idle(): Promise<void> {
+    return this.open === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** To be called when `open` has become 0. */
+  becameIdle(): void {
+    if (this.#idle.length === 0) return;
+    const waiting = this.#idle;
+    this.#idle = [];
+    for (const resolve of waiting) resolve();
+  }
+}

@@ -1,0 +1,130 @@
+import type { PathLike } from 'node:fs';
+import { Engine } from '../engine/engine.ts';
+import type { PoolBuffer } from '../engine/pool.ts';
+import type { AioStats } from '../engine/stats.ts';
+import { invalidArgType, outOfRange } from '../errors.ts';
+import { binding } from '../raw/binding.ts';
+import type { AioFile } from './file.ts';
+import { inspectAs } from './inspect.ts';
+import { type AttachOptions, attachFile, type FileOptions, openFile } from './open.ts';
+
+const DEFAULT_DEPTH = 128;
+const MAX_DEPTH = 65535;
+const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024;
+const MIN_MEMORY_BYTES = 64 * 1024;
+const MAX_MEMORY_BYTES = 65535 * 65536;
+
+export interface AioContextOptions {
+  /** Requests in flight at once, 1 to 65535; default 128. More wait in queues. They count against fs.aio-max-nr. */
+  depth?: number;
+  /**
+   * Bytes of memory for buffers, 65536 to 4294901760; default 64 MiB. It takes address space at once and memory as it is touched. A
+   * quarter of it, at most 16 MiB, is kept for copying buffers from elsewhere.
+   */
+  memory?: number;
+  /** Ask for transparent huge pages; default true. */
+  hugePages?: boolean;
+}
+
+/**
+ * A kernel context (io_setup(2)) with its memory. Most programs need one, {@link AioContext.default}; a second one has a queue and a
+ * quota of its own. It belongs to the thread that made it.
+ */
+export class AioContext implements AsyncDisposable {
+  static #default: AioContext | undefined;
+  readonly #engine: Engine;
+
+  /**
+   * @throws `ERR_AIO_UNSUPPORTED` where there is no native module, `ERR_AIO_NO_MEMORY` where the address space does not suffice, and
+   * the system error of io_setup with the remedy in its message: EAGAIN (fs.aio-max-nr is reached), ENOSYS, EPERM, ENOMEM.
+   */
+  constructor(options: AioContextOptions = {}) {
+    if (typeof options !== 'object' || options === null) throw invalidArgType('options', 'of type object', options);
+    const { depth = DEFAULT_DEPTH, memory = DEFAULT_MEMORY_BYTES, hugePages = true } = options;
+    checkNumber('options.depth', depth, 1, MAX_DEPTH);
+    checkNumber('options.memory', memory, MIN_MEMORY_BYTES, MAX_MEMORY_BYTES);
+    if (typeof hugePages !== 'boolean') throw invalidArgType('options.hugePages', 'of type boolean', hugePages);
+    this.#engine = new Engine({ depth, memory, hugePages, ring: process.env.KAIO_REAP !== 'io_getevents' }, binding());
+  }
+
+  /** The context of this thread, made on first use. It never keeps an idle program alive and need not be closed. */
+  static get default(): AioContext {
+    if (AioContext.#default === undefined || AioContext.#default.#engine.closing)
+      AioContext.#default = new AioContext();
+    return AioContext.#default;
+  }
+
+  /**
+   * Opens a file, as `fs.promises.open`, by default for direct I/O.
+   *
+   * @param flags As for `fs.open`; default `'r'`.
+   * @param options {@link FileOptions}, or just the mode.
+   * @throws (rejects) the system error of open(2); `ERR_AIO_DIRECT_UNSUPPORTED` where direct I/O was asked for and there is none.
+   */
+  async open(
+    path: PathLike,
+    flags: string | number = 'r',
+    options: FileOptions | number | string = {},
+  ): Promise<AioFile> {
+    const given = typeof options === 'object' && options !== null ? options : { mode: options };
+    return await openFile(this.#engine, path, flags, given);
+  }
+
+  /** Takes part in a descriptor that somebody else opened and goes on to own: closing the AioFile leaves it open. */
+  async attach(fd: number, options: AttachOptions = {}): Promise<AioFile> {
+    checkNumber('fd', fd, 0, 0x7fffffff);
+    return await attachFile(this.#engine, fd, options);
+  }
+
+  /**
+   * Memory for requests: zeroed, aligned to 4096 bytes, and in place until you dispose it, whatever the garbage collector does. The
+   * kernel reads and writes it without a copy. A buffer that is in flight when it is disposed is given back at its event.
+   *
+   * @throws `ERR_AIO_NO_MEMORY` where no free run is long enough.
+   */
+  allocate(byteLength: number): PoolBuffer {
+    return this.#engine.pool.allocate(byteLength);
+  }
+
+  /** Whether `close` has been called. */
+  get closed(): boolean {
+    return this.#engine.closing;
+  }
+
+  /** What this context has done and is doing. */
+  stats(): AioStats {
+    return this.#engine.stats();
+  }
+
+  /** Requests in flight keep the event loop alive: so it is at first. */
+  ref(): this {
+    this.#engine.keepAlive(true);
+    return this;
+  }
+
+  /** Requests in flight no longer keep the event loop alive. */
+  unref(): this {
+    this.#engine.keepAlive(false);
+    return this;
+  }
+
+  /** Refuses new requests, waits for those that were made, closes the files and gives the kernel's context back. Safe to call again. */
+  close(): Promise<void> {
+    return this.#engine.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+inspectAs(AioContext, (context) => {
+  const { depth, queued, inFlight, freeBytes } = context.stats();
+  return { closed: context.closed, depth, queued, inFlight, freeBytes };
+});
+
+function checkNumber(name: string, value: unknown, least: number, most: number): void {
+  if (typeof value !== 'number') throw invalidArgType(name, 'of type number', value);
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw outOfRange(name, `an integer >= ${least} && <= ${most}`, value);
+}

@@ -1,0 +1,399 @@
+import { EventEmitter } from 'node:events';
+import {
+  type BigIntStats,
+  close as closeCallback,
+  fstat as fstatCallback,
+  ftruncate as ftruncateCallback,
+  type StatOptions,
+  type Stats,
+} from 'node:fs';
+import { promisify } from 'node:util';
+import type { Answer, Engine, RequestOptions } from '../engine/engine.ts';
+import type { Callback } from '../engine/request.ts';
+import type { Target } from '../engine/target.ts';
+import { aioError, type CodedError, invalidArgType, invalidArgValue, systemError } from '../errors.ts';
+import { IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
+import { binding } from '../raw/binding.ts';
+import { checkCount, checkOptions, checkPosition, checkView } from './arguments.ts';
+import { inspectAs } from './inspect.ts';
+import type { Nature } from './storage.ts';
+
+const closeDescriptor = promisify(closeCallback);
+const fstat = promisify(fstatCallback) as (fd: number, options?: StatOptions) => Promise<Stats | BigIntStats>;
+const ftruncate = promisify(ftruncateCallback);
+
+export interface ReadResult<T extends NodeJS.ArrayBufferView> {
+  /** Bytes that were read: 0 at the end of the file. */
+  bytesRead: number;
+  /** The buffer that was given. */
+  buffer: T;
+}
+
+export interface WriteResult<T> {
+  bytesWritten: number;
+  /** What was given. */
+  buffer: T;
+}
+
+export interface ReadOptions<T extends NodeJS.ArrayBufferView = NodeJS.ArrayBufferView> extends RequestOptions {
+  /** Where the data goes; by default a new buffer of 16384 bytes. */
+  buffer?: T;
+  /** First byte of the buffer to use; default 0. */
+  offset?: number;
+  /** Bytes; default all from `offset` on. */
+  length?: number;
+  /** First byte of the file; by default the file's own position, which then moves on. */
+  position?: number | bigint | null;
+}
+
+export interface WriteOptions extends RequestOptions {
+  offset?: number;
+  length?: number;
+  position?: number | null;
+}
+
+type Position = number | bigint | null | undefined;
+type ReadCallback<T> = (error: Error | null, bytesRead: number, buffer: T) => void;
+type WriteCallback<T> = (error: Error | null, bytesWritten: number, buffer: T) => void;
+
+const readShape = (bytesRead: number, buffer: unknown): unknown => ({ bytesRead, buffer });
+const writeShape = (bytesWritten: number, buffer: unknown): unknown => ({ bytesWritten, buffer });
+const voidShape = (): unknown => undefined;
+
+/**
+ * An open file whose reads and writes the kernel does asynchronously. `open` and `context.open` make them; `close` ends them.
+ *
+ * Memory: a buffer belongs to the kernel from the call until the promise is settled by its event. Buffers of `context.allocate` go to
+ * the device without a copy; others are copied through the context's memory. An aborted request still owns its buffer until its event.
+ *
+ * Errors: what the kernel answers rejects with a system error as Node's (`code`, negative `errno`, `syscall`, `path`, and `offset` and
+ * `length` of the request); a wrong argument with Node's own `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` and `ERR_OUT_OF_RANGE`.
+ */
+export class AioFile extends EventEmitter implements AsyncDisposable {
+  /** Whether reads and writes bypass the page cache: what the kernel says of this file, not which flag was passed. */
+  readonly direct: boolean;
+  /** What direct I/O needs, in bytes: addresses are multiples of `memory`, offsets and lengths multiples of `offset`. 1 without it. */
+  readonly alignment: { readonly memory: number; readonly offset: number };
+  readonly #engine: Engine;
+  readonly #target: Target;
+  readonly #nature: Nature;
+  /** We opened the descriptor, so we close it. */
+  readonly #owned: boolean;
+  #closing: Promise<void> | undefined;
+  #closed = false;
+  /** The file's own position, and the last request that uses it. */
+  #position = 0;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** Use `open` or `context.open`. */
+  constructor(engine: Engine, target: Target, nature: Nature, owned: boolean) {
+    super();
+    this.#engine = engine;
+    this.#target = target;
+    this.#nature = nature;
+    this.#owned = owned;
+    this.direct = nature.direct;
+    this.alignment = Object.freeze({ ...nature.alignment });
+    engine.addFile(this);
+  }
+
+  /** The descriptor; -1 once the file is closed. */
+  get fd(): number {
+    return this.#closed ? -1 : this.#target.fd;
+  }
+
+  /** The path it was opened with; undefined where the descriptor was attached. */
+  get path(): string | undefined {
+    return this.#target.path;
+  }
+
+  /**
+   * Reads into `buffer`.
+   *
+   * @param buffer A Buffer, TypedArray or DataView; best one of `context.allocate`.
+   * @param offset First byte of the buffer to fill, 0 by default.
+   * @param length Bytes, by default all from `offset` on.
+   * @param position First byte of the file; null or -1 (default) for the file's own position, which then moves on. Such requests go
+   * one after another.
+   * @param callback Instead of a promise: the fast path.
+   */
+  read<T extends NodeJS.ArrayBufferView>(
+    buffer: T,
+    offset?: number | null,
+    length?: number | null,
+    position?: Position,
+  ): Promise<ReadResult<T>>;
+  read<T extends NodeJS.ArrayBufferView>(
+    buffer: T,
+    offset: number | null | undefined,
+    length: number | null | undefined,
+    position: Position,
+    callback: ReadCallback<T>,
+  ): void;
+  read<T extends NodeJS.ArrayBufferView>(buffer: T, options: ReadOptions): Promise<ReadResult<T>>;
+  read<T extends NodeJS.ArrayBufferView>(buffer: T, options: ReadOptions, callback: ReadCallback<T>): void;
+  read<T extends NodeJS.ArrayBufferView = Buffer>(options?: ReadOptions<T>): Promise<ReadResult<T>>;
+  read(
+    bufferOrOptions?: unknown,
+    offsetOrOptions?: unknown,
+    lengthOrCallback?: unknown,
+    position?: unknown,
+    callback?: unknown,
+  ): Promise<unknown> | undefined {
+    const whole = bufferOrOptions === undefined || bufferOrOptions === null || isOptions(bufferOrOptions);
+    const options = (whole ? (bufferOrOptions ?? {}) : isOptions(offsetOrOptions) ? offsetOrOptions : undefined) as
+      | ReadOptions
+      | undefined;
+    const done = (options === undefined ? callback : lengthOrCallback) as Callback | undefined;
+    return this.#attempt(done, () => {
+      const buffer = whole ? (options?.buffer ?? Buffer.alloc(16384)) : bufferOrOptions;
+      return options === undefined
+        ? this.#transfer(IOCB_CMD_PREAD, buffer, offsetOrOptions, lengthOrCallback, position, undefined, done)
+        : this.#transfer(IOCB_CMD_PREAD, buffer, options.offset, options.length, options.position, options, done);
+    });
+  }
+
+  /**
+   * Writes from `buffer`, or a string in an encoding. The result may be short, as write(2)'s: `bytesWritten` says.
+   *
+   * @param position First byte of the file; null (default) for the file's own position, which then moves on. A file opened for
+   * appending writes at its end whatever is given, one request after another.
+   */
+  write<T extends NodeJS.ArrayBufferView>(
+    buffer: T,
+    offset?: number | null,
+    length?: number | null,
+    position?: Position,
+  ): Promise<WriteResult<T>>;
+  write<T extends NodeJS.ArrayBufferView>(
+    buffer: T,
+    offset: number | null | undefined,
+    length: number | null | undefined,
+    position: Position,
+    callback: WriteCallback<T>,
+  ): void;
+  write<T extends NodeJS.ArrayBufferView>(buffer: T, options: WriteOptions): Promise<WriteResult<T>>;
+  write<T extends NodeJS.ArrayBufferView>(buffer: T, options: WriteOptions, callback: WriteCallback<T>): void;
+  write(text: string, position?: number | null, encoding?: BufferEncoding | null): Promise<WriteResult<string>>;
+  write(
+    data: unknown,
+    offsetOrOptions?: unknown,
+    lengthOrCallback?: unknown,
+    position?: unknown,
+    callback?: unknown,
+  ): Promise<unknown> | undefined {
+    if (typeof data === 'string') return this.#writeText(data, offsetOrOptions, lengthOrCallback);
+    const options = isOptions(offsetOrOptions) ? (offsetOrOptions as WriteOptions) : undefined;
+    const done = (options === undefined ? callback : lengthOrCallback) as Callback | undefined;
+    return this.#attempt(done, () =>
+      options === undefined
+        ? this.#transfer(IOCB_CMD_PWRITE, data, offsetOrOptions, lengthOrCallback, position, undefined, done)
+        : this.#transfer(IOCB_CMD_PWRITE, data, options.offset, options.length, options.position, options, done),
+    );
+  }
+
+  /** Makes everything durable that was written before this call (fsync(2)): it waits for the writes requested earlier on this file. */
+  sync(options?: RequestOptions): Promise<void>;
+  sync(callback: (error: Error | null) => void): void;
+  sync(options: RequestOptions, callback: (error: Error | null) => void): void;
+  sync(options?: unknown, callback?: unknown): Promise<void> | undefined {
+    return this.#command(IOCB_CMD_FSYNC, 'fsync', options, callback);
+  }
+
+  /** As {@link sync}, without metadata that reading the data does not need (fdatasync(2)). */
+  datasync(options?: RequestOptions): Promise<void>;
+  datasync(callback: (error: Error | null) => void): void;
+  datasync(options: RequestOptions, callback: (error: Error | null) => void): void;
+  datasync(options?: unknown, callback?: unknown): Promise<void> | undefined {
+    return this.#command(IOCB_CMD_FDSYNC, 'fdatasync', options, callback);
+  }
+
+  /** What fstat(2) says of the file. */
+  stat(options: StatOptions & { bigint: true }): Promise<BigIntStats>;
+  stat(options?: StatOptions): Promise<Stats>;
+  async stat(options?: StatOptions): Promise<Stats | BigIntStats> {
+    return await fstat(this.#open('fstat'), options);
+  }
+
+  /** Cuts the file off at `length` bytes (default 0), or extends it with zeros. It waits for the writes requested earlier. */
+  async truncate(length = 0): Promise<void> {
+    const bytes = checkCount('len', length, Number.MAX_SAFE_INTEGER, 0);
+    const fd = this.#open('ftruncate');
+    await this.#exclusively(async () => {
+      await ftruncate(fd, bytes);
+      this.#target.size = bytes;
+    });
+  }
+
+  /**
+   * Reserves space (fallocate(2)) for `length` bytes from `offset` on, and extends the file to there: on ext4 and xfs this is what makes
+   * later writes truly asynchronous. What was not written reads as zeros.
+   */
+  async preallocate(offset: number, length: number): Promise<void> {
+    const from = checkCount('offset', offset, Number.MAX_SAFE_INTEGER, 0);
+    const bytes = checkCount('length', length, Number.MAX_SAFE_INTEGER - from, 0);
+    const fd = this.#open('fallocate');
+    await this.#exclusively(async () => {
+      const result = await binding().fallocate(fd, 0, from, bytes);
+      if (result < 0) throw systemError(result, 'fallocate', { path: this.#target.path, offset: from, length: bytes });
+      if (from + bytes > this.#target.size) this.#target.size = from + bytes;
+    });
+  }
+
+  /** Resolves when nothing of this file is queued or in flight, aborted requests included. */
+  drain(): Promise<void> {
+    return this.#target.idle();
+  }
+
+  /**
+   * Refuses new requests, waits for those that were made, and closes the descriptor: one that is used again can never receive an old
+   * write. Safe to call again.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#target.idle();
+    this.#closed = true;
+    this.#engine.removeFile(this);
+    if (this.#owned) await closeDescriptor(this.#target.fd);
+    this.emit('close');
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // ---- One request ---------------------------------------------------------------------------------------------------------
+
+  /** Runs what may throw; what it throws goes where the result would have gone. */
+  #attempt<T>(callback: Callback | undefined, run: () => Promise<T> | undefined): Promise<T> | undefined {
+    try {
+      if (callback !== undefined && typeof callback !== 'function') {
+        throw invalidArgType('callback', 'of type function', callback);
+      }
+      return run();
+    } catch (error) {
+      if (typeof callback !== 'function') return Promise.reject(error);
+      process.nextTick(callback, error);
+      return undefined;
+    }
+  }
+
+  #transfer(
+    op: number,
+    buffer: unknown,
+    offset: unknown,
+    length: unknown,
+    position: unknown,
+    options: RequestOptions | undefined,
+    callback: Callback | undefined,
+  ): Promise<unknown> | undefined {
+    const read = op === IOCB_CMD_PREAD;
+    this.#open(read ? 'read' : 'write');
+    const view = checkView('buffer', buffer);
+    const skip = checkCount('offset', offset, view.byteLength, 0);
+    const bytes = checkCount('length', length, view.byteLength - skip, view.byteLength - skip);
+    const at = checkPosition(position, bytes);
+    const checked = checkOptions(options);
+    if (read && view.byteLength === 0) throw invalidArgValue('buffer', 'is empty and cannot be written', buffer);
+    this.#mayBlock(checked);
+    const answer: Answer = { shape: read ? readShape : writeShape, buffer, callback };
+    if (at === undefined && !(this.#target.append && !read))
+      return this.#inTurn(op, view, skip, bytes, checked, answer);
+    const place = at ?? 0;
+    this.#checkAlignment(place, bytes);
+    return this.#engine.transfer(op, this.#target, view, skip, bytes, place, checked, answer);
+  }
+
+  /** A request at the file's own position: it waits for the one before, because only that one's end says where it begins. */
+  #inTurn(
+    op: number,
+    view: Uint8Array,
+    skip: number,
+    bytes: number,
+    options: RequestOptions | undefined,
+    { shape, buffer, callback }: Answer,
+  ): Promise<unknown> | undefined {
+    const run = async (): Promise<number> => {
+      const place = this.#nature.kind === 'stream' ? 0 : this.#position;
+      this.#checkAlignment(place, bytes);
+      const count = { shape: (moved: number): unknown => moved, buffer };
+      const moved = (await this.#engine.transfer(op, this.#target, view, skip, bytes, place, options, count)) as number;
+      this.#position += moved;
+      return moved;
+    };
+    const result = this.#turn.then(run);
+    this.#turn = result.catch(() => {});
+    if (callback === undefined) return result.then((moved) => shape(moved, buffer));
+    result.then(
+      (moved) => process.nextTick(callback, null, moved, buffer),
+      (error) => process.nextTick(callback, error),
+    );
+    return undefined;
+  }
+
+  #writeText(text: string, position: unknown, encoding: unknown): Promise<unknown> {
+    return this.#attempt(undefined, () => {
+      const bytes = Buffer.from(text, (encoding ?? 'utf8') as BufferEncoding);
+      const result = this.#transfer(IOCB_CMD_PWRITE, bytes, 0, bytes.byteLength, position, undefined, undefined);
+      return result!.then((written) => ({ ...(written as WriteResult<Buffer>), buffer: text }));
+    }) as Promise<unknown>;
+  }
+
+  #command(op: number, name: string, options: unknown, callback: unknown): Promise<void> | undefined {
+    const done = (typeof options === 'function' ? options : callback) as Callback | undefined;
+    return this.#attempt(done, () => {
+      this.#open(name);
+      const checked = typeof options === 'function' ? undefined : checkOptions(options as RequestOptions | undefined);
+      const answer: Answer = { shape: voidShape, buffer: undefined, callback: done };
+      return this.#engine.command(op, this.#target, 0, checked, answer) as Promise<void> | undefined;
+    });
+  }
+
+  /** Runs something that changes the file's size when nothing is in flight. */
+  async #exclusively(run: () => Promise<void>): Promise<void> {
+    await this.#target.idle();
+    await run();
+  }
+
+  /** The descriptor; throws what Node's FileHandle rejects with once it is closed. */
+  #open(syscall: string): number {
+    if (this.#closing === undefined) return this.#target.fd;
+    const error = new Error('file closed: make the request before close(), or open the file again');
+    throw Object.assign(error, { code: 'EBADF', syscall, errno: -9 });
+  }
+
+  #checkAlignment(position: number, length: number): void {
+    const unit = this.alignment.offset;
+    if (unit === 1 || (position % unit === 0 && length % unit === 0)) return;
+    throw misaligned(this.#target.path, position, length, unit);
+  }
+
+  #mayBlock(options: RequestOptions | undefined): void {
+    const { kind, nonblocking } = this.#nature;
+    if (kind !== 'stream' || nonblocking || options?.nowait === true) return;
+    throw aioError(
+      'ERR_AIO_WOULD_BLOCK',
+      'This is a pipe, a socket or a terminal: a read or write could wait for ever, and with it the thread. Open it with O_NONBLOCK or ' +
+        'pass { nowait: true }, and wait with context.poll()',
+    );
+  }
+}
+
+inspectAs(AioFile, (file) => ({ fd: file.fd, path: file.path, direct: file.direct, alignment: file.alignment }));
+
+function misaligned(path: string | undefined, position: number, length: number, unit: number): CodedError {
+  return aioError(
+    'ERR_AIO_MISALIGNED',
+    `Direct I/O on ${path === undefined ? 'this file' : `'${path}'`} needs positions and lengths that are multiples of ${unit}: got ` +
+      `${length} bytes at ${position}. Round them (file.alignment says to what), or open with { direct: false }`,
+  );
+}
+
+/** An object that is options and not memory. */
+function isOptions(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !ArrayBuffer.isView(value);
+}

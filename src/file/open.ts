@@ -1,0 +1,136 @@
+import {
+  access as accessCallback,
+  close as closeCallback,
+  constants,
+  type Mode,
+  open as openCallback,
+  type PathLike,
+  unlink as unlinkCallback,
+} from 'node:fs';
+import { promisify } from 'node:util';
+import type { Engine } from '../engine/engine.ts';
+import { type SubmitMode, Target } from '../engine/target.ts';
+import { aioError, type CodedError, invalidArgValue } from '../errors.ts';
+import { AioFile } from './file.ts';
+import { flagsOf, modeOf } from './flags.ts';
+import { type Nature, natureOf } from './storage.ts';
+
+const access = promisify(accessCallback);
+const close = promisify(closeCallback);
+const open = promisify(openCallback);
+const unlink = promisify(unlinkCallback);
+const { O_CREAT, O_DIRECT, O_EXCL, O_TRUNC } = constants;
+
+/** How a file takes part in asynchronous I/O. */
+export interface AttachOptions {
+  /**
+   * Who submits: `'auto'` (default) tries on the event loop what will not wait and gives the rest to threads; `'inline'` submits
+   * everything on the event loop, which waits where the kernel does; `'offload'` gives everything to threads, the strict promise
+   * never to hold the loop.
+   */
+  submit?: SubmitMode;
+}
+
+export interface FileOptions extends AttachOptions {
+  /** Permission bits of a file that is created; default 0o666. */
+  mode?: Mode;
+  /**
+   * Bypass the page cache (O_DIRECT). `true` (default) fails with `ERR_AIO_DIRECT_UNSUPPORTED` where the file system cannot; `'auto'`
+   * falls back to the page cache there; `false` uses it.
+   */
+  direct?: boolean | 'auto';
+}
+
+/** Opens a path for a context. */
+export async function openFile(
+  engine: Engine,
+  path: PathLike,
+  flags: string | number,
+  options: FileOptions,
+): Promise<AioFile> {
+  const { direct = true } = options;
+  if (direct !== true && direct !== false && direct !== 'auto') {
+    throw invalidArgValue('options.direct', "must be true, false or 'auto'", direct);
+  }
+  const submit = checkSubmit(options.submit);
+  const number = flagsOf(flags) & ~O_DIRECT;
+  const mode = modeOf(options.mode, 0o666);
+  const fd = await openDescriptor(path, number, mode, direct);
+  try {
+    const nature = await natureOf(fd);
+    return new AioFile(engine, targetOf(fd, pathText(path), nature, submit), nature, true);
+  } catch (error) {
+    await close(fd);
+    throw error;
+  }
+}
+
+/** Takes part in a descriptor that somebody else opened and will close. */
+export async function attachFile(engine: Engine, fd: number, options: AttachOptions): Promise<AioFile> {
+  const submit = checkSubmit(options.submit);
+  const nature = await natureOf(fd);
+  return new AioFile(engine, targetOf(fd, undefined, nature, submit), nature, false);
+}
+
+function checkSubmit(submit: unknown = 'auto'): SubmitMode {
+  if (submit === 'auto' || submit === 'inline' || submit === 'offload') return submit;
+  throw invalidArgValue('options.submit', "must be 'auto', 'inline' or 'offload'", submit);
+}
+
+function targetOf(fd: number, path: string | undefined, nature: Nature, submit: SubmitMode): Target {
+  const { direct, append, size, storage, alignment } = nature;
+  return new Target({ fd, path, direct, append, size, storage, submit, memoryAlign: alignment.memory });
+}
+
+function pathText(path: PathLike): string {
+  return path instanceof URL ? path.pathname : path.toString();
+}
+
+async function openDescriptor(path: PathLike, flags: number, mode: number, direct: boolean | 'auto'): Promise<number> {
+  if (direct === false) return open(path, flags, mode);
+  // Where the file system refuses O_DIRECT, open(2) has created the file already: then it is ours to remove.
+  const created = (flags & O_CREAT) !== 0 && !(await exists(path));
+  try {
+    return await open(path, flags | O_DIRECT, mode);
+  } catch (error) {
+    if ((error as CodedError).code !== 'EINVAL') throw error;
+    return openWithoutDirect(path, flags, mode, direct, created, error);
+  }
+}
+
+async function exists(path: PathLike): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** open(2) answered EINVAL: either there is no direct I/O here, or the flags are wrong in another way. */
+async function openWithoutDirect(
+  path: PathLike,
+  flags: number,
+  mode: number,
+  direct: boolean | 'auto',
+  created: boolean,
+  error: unknown,
+): Promise<number> {
+  // A check must neither create nor empty what is there.
+  const again = direct === 'auto' ? flags & ~(created ? O_EXCL : 0) : flags & ~(O_CREAT | O_EXCL | O_TRUNC);
+  let fd: number;
+  try {
+    fd = await open(path, again, mode);
+  } catch {
+    throw error;
+  }
+  if (direct === 'auto') return fd;
+  await close(fd);
+  if (created) await unlink(path);
+  throw aioError(
+    'ERR_AIO_DIRECT_UNSUPPORTED',
+    `The file system of '${pathText(path)}' has no direct I/O (O_DIRECT). Open with { direct: 'auto' } to use the page cache where ` +
+      'it must be, with { direct: false } to use it always, or put the file on a file system such as ext4 or xfs',
+    error,
+  );
+}
