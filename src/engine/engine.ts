@@ -67,7 +67,7 @@ export class Engine implements Ending {
 
   /** Throws what io_setup answers, with the remedy, or `ERR_AIO_NO_MEMORY`. */
   constructor(options: EngineOptions, binding: Binding) {
-    this.pool = new Pool(options.memory, options.hugePages);
+    this.pool = new Pool(options.memory, options.hugePages, binding);
     this.#live = new Live(this.pool);
     this.#core = setUp(options, this.pool, binding, (count) => this.#completer.wake(count));
     this.#submitter = new Submitter(this.#core);

@@ -1,5 +1,6 @@
 import { aioError, type CodedError, invalidArgType, outOfRange } from '../errors.ts';
 import { Arena } from '../raw/arena.ts';
+import type { Binding } from '../raw/binding.ts';
 import { RUN_BYTES, Runs } from '../raw/runs.ts';
 import { PART_BYTES } from './policy.ts';
 
@@ -25,8 +26,8 @@ export class Pool {
   readonly #exclusive: Uint32Array;
   #fresh = 0;
 
-  constructor(byteLength: number, hugePages: boolean) {
-    this.arena = new Arena(byteLength, { hugePages });
+  constructor(byteLength: number, hugePages: boolean, binding: Binding) {
+    this.arena = new Arena(byteLength, { hugePages }, binding);
     this.bytes = new Uint8Array(this.arena.buffer);
     const total = this.arena.byteLength;
     this.copyBytes = Math.min(Math.floor(total / 4 / RUN_BYTES) * RUN_BYTES, MAX_COPY_BYTES);

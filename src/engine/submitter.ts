@@ -151,9 +151,11 @@ export class Submitter {
     while (this.#mayGoOn()) {
       const count = this.#fill(now);
       if (count === 0) break;
+      const before = performance.now();
       this.#submitSlice(count);
       const after = performance.now();
-      this.#account(after - now, count, after);
+      this.#spentMs += after - now;
+      this.#account(after - before, count, after);
       now = after;
       this.#reapInline();
     }
@@ -176,11 +178,11 @@ export class Submitter {
   #account(tookMs: number, count: number, now: number): void {
     const { counters } = this.#core;
     const bytes = this.#filledBytes;
-    this.#spentMs += tookMs;
     counters.totalSubmitMs += tookMs;
     if (tookMs > counters.longestSubmitMs) counters.longestSubmitMs = tookMs;
-    if (tookMs > policy.TURN_BUDGET_MS) this.#sliceBytes = Math.max(this.#sliceBytes / 2, policy.PART_BYTES);
-    else if (bytes * 2 > this.#sliceBytes) this.#sliceBytes = Math.min(this.#sliceBytes * 2, policy.MAX_SLICE_BYTES);
+    if (tookMs > policy.GUARD_MS) this.#sliceBytes = Math.max(this.#sliceBytes / 2, policy.PART_BYTES);
+    else if (tookMs <= policy.TURN_BUDGET_MS && bytes * 2 > this.#sliceBytes)
+      this.#sliceBytes = Math.min(this.#sliceBytes * 2, policy.MAX_SLICE_BYTES);
     if (tookMs > policy.GUARD_MS && bytes <= policy.GUARD_BYTES) this.#guard(count, now);
   }
 
@@ -338,15 +340,28 @@ export class Submitter {
 
   #submitCarried(): void {
     while (this.#carried.length > 0) {
-      const count = Math.min(this.#carried.length, policy.SLICE_REQUESTS);
       const before = this.#carried.length;
-      for (const [i, slot] of this.#carried.splice(0, count).entries()) {
-        this.#slice[i] = slot;
-        this.#core.packer.point(i, slot);
-      }
+      const count = this.#pointToCarried();
       this.#submitSlice(count);
       if (this.#carried.length >= before) break;
     }
+  }
+
+  /** Puts the first of the carried slots into the pointer array; what was aborted meanwhile is not submitted at all. */
+  #pointToCarried(): number {
+    const core = this.#core;
+    let count = 0;
+    for (const slot of this.#carried.splice(0, policy.SLICE_REQUESTS)) {
+      const request = core.slots.at(slot)!;
+      if ((request.parent ?? request).settled) {
+        core.leave(request);
+        this.#completion.drop(request);
+        continue;
+      }
+      this.#slice[count] = slot;
+      core.packer.point(count++, slot);
+    }
+    return count;
   }
 
   // ---- Threads -------------------------------------------------------------------------------------------------------------

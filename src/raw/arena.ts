@@ -1,5 +1,5 @@
 import { aioError, invalidArgType, outOfRange } from '../errors.ts';
-import { binding } from './binding.ts';
+import { type Binding, binding } from './binding.ts';
 import { Runs } from './runs.ts';
 
 /** One WebAssembly page; also a multiple of every page size that Linux has. */
@@ -34,8 +34,9 @@ export class Arena {
    * @param byteLength 1 to 4294901760 bytes, rounded up to a multiple of 65536. Touched, and so backed by memory, only as it is used.
    * @throws `ERR_OUT_OF_RANGE`, or `ERR_AIO_NO_MEMORY` where the address space does not suffice (each arena reserves about 10 GiB
    * of it, which `ulimit -v` counts).
+   * @param native For tests: what stands in for the native module.
    */
-  constructor(byteLength: number, options: ArenaOptions = {}) {
+  constructor(byteLength: number, options: ArenaOptions = {}, native: Binding = binding()) {
     if (typeof byteLength !== 'number') throw invalidArgType('byteLength', 'of type number', byteLength);
     if (!Number.isInteger(byteLength) || byteLength < 1 || byteLength > MAX_BYTES) {
       throw outOfRange('byteLength', `a whole number of bytes from 1 to ${MAX_BYTES}`, byteLength);
@@ -43,13 +44,13 @@ export class Arena {
     const pages = Math.ceil(byteLength / WASM_PAGE_BYTES);
     this.buffer = reserve(pages).buffer;
     this.byteLength = this.buffer.byteLength;
-    this.address = binding().addressOf(this.buffer);
+    this.address = native.addressOf(this.buffer);
     this.#runs = new Runs(0, this.byteLength);
     // A child that shares the page with a direct read in flight can get the data, and the parent not (open(2), NOTES on O_DIRECT).
-    binding().madvise(this.buffer, binding().MADV_DONTFORK);
+    native.madvise(this.buffer, native.MADV_DONTFORK);
     if (options.hugePages !== false && this.byteLength >= HUGE_PAGE_BYTES) {
       // A kernel without huge pages refuses, and then there are none.
-      binding().madvise(this.buffer, binding().MADV_HUGEPAGE);
+      native.madvise(this.buffer, native.MADV_HUGEPAGE);
     }
   }
 

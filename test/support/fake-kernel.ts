@@ -1,0 +1,208 @@
+import { constants } from 'node:os';
+import { Engine, type EngineOptions } from '../../src/engine/engine.ts';
+import { Target, type TargetOptions } from '../../src/engine/target.ts';
+import type { Binding, KernelContext } from '../../src/raw/binding.ts';
+
+/** An iocb as the fake kernel reads it from the control memory, written by nobody but the packer. */
+export interface Submitted {
+  at: number;
+  data: bigint;
+  opcode: number;
+  fd: number;
+  rwFlags: number;
+  reqprio: number;
+  buffer: number;
+  nbytes: number;
+  position: number;
+  offThread: boolean;
+}
+
+/** What a call of io_submit answers; undefined takes everything. */
+export type SubmitRule = (batch: readonly Submitted[]) => number | undefined;
+
+const CONTROL_BASE = 0x5500_0000_0000n;
+const POOL_BASE = 0x6600_0000_0000n;
+
+/** A kernel in JavaScript that does nothing until it is told to: tests decide what completes, when, and how. */
+export class FakeKernel {
+  /** What was accepted and has not completed, in order of submission. */
+  readonly inFlight: Submitted[] = [];
+  /** Sizes of the io_submit calls that were made on the event loop. */
+  readonly calls: number[] = [];
+  /** Everything that was ever accepted. */
+  readonly history: Submitted[] = [];
+  rule: SubmitRule = () => undefined;
+  destroyed = false;
+  referenced = false;
+  readonly cancelled: Submitted[] = [];
+  #control = new DataView(new ArrayBuffer(0));
+  #pool = new ArrayBuffer(0);
+  #pointersAt = 0;
+  #eventsAt = 0;
+  #ready: { data: bigint; obj: bigint; res: number; res2: number }[] = [];
+  #onWake: (count: number) => void = () => {};
+  #woken = false;
+
+  get binding(): Binding {
+    const refuse = (): never => {
+      throw new Error('the fake kernel has no such call');
+    };
+    return {
+      io_setup: refuse,
+      io_destroy: refuse,
+      io_submit: refuse,
+      io_getevents: refuse,
+      io_pgetevents: refuse,
+      io_cancel: refuse,
+      eventfd: refuse,
+      readRing: refuse,
+      statx: refuse,
+      fallocate: refuse,
+      statusFlags: refuse,
+      madvise: () => 0,
+      MADV_DONTFORK: 10,
+      MADV_HUGEPAGE: 14,
+      addressOf: (view) => (view === this.#control.buffer ? CONTROL_BASE : POOL_BASE),
+      createContext: (control, pool, _depth, pointersAt, eventsAt, _ring, _threads, _atExit, onWake) => {
+        this.#control = new DataView(control);
+        this.#pool = pool;
+        this.#pointersAt = pointersAt;
+        this.#eventsAt = eventsAt;
+        this.#onWake = onWake;
+        return this.#context();
+      },
+    };
+  }
+
+  #context(): KernelContext {
+    return {
+      eventfd: 99,
+      submit: (first, count) => this.#submit(first, count),
+      offload: (first, count) => {
+        for (const iocb of this.#read(first, count)) this.#accept({ ...iocb, offThread: true });
+        return 0;
+      },
+      reap: () => this.#flush(),
+      cancel: (index) => {
+        const [iocb] = this.#read(index, 1);
+        this.cancelled.push(iocb!);
+        return -constants.errno.EINPROGRESS;
+      },
+      ref: () => {
+        this.referenced = true;
+      },
+      unref: () => {
+        this.referenced = false;
+      },
+      destroy: (callback) => {
+        this.destroyed = true;
+        setImmediate(callback);
+      },
+    };
+  }
+
+  #submit(first: number, count: number): number {
+    const batch = this.#read(first, count);
+    this.calls.push(count);
+    const answer = this.rule(batch) ?? count;
+    for (const iocb of batch.slice(0, Math.max(answer, 0))) this.#accept(iocb);
+    return answer;
+  }
+
+  #accept(iocb: Submitted): void {
+    this.inFlight.push(iocb);
+    this.history.push(iocb);
+  }
+
+  #read(first: number, count: number): Submitted[] {
+    return Array.from({ length: count }, (_, i) => {
+      const pointer = this.#control.getBigUint64(this.#pointersAt + (first + i) * 8, true);
+      const at = Number(pointer - CONTROL_BASE);
+      const view = this.#control;
+      return {
+        at,
+        data: view.getBigUint64(at, true),
+        rwFlags: view.getUint32(at + 12, true),
+        opcode: view.getUint16(at + 16, true),
+        reqprio: view.getInt16(at + 18, true),
+        fd: view.getUint32(at + 20, true),
+        buffer: Number(view.getBigUint64(at + 24, true) - POOL_BASE),
+        nbytes: Number(view.getBigUint64(at + 32, true)),
+        position: Number(view.getBigInt64(at + 40, true)),
+        offThread: false,
+      };
+    });
+  }
+
+  /** Bytes of the pool that a request reads from or writes to. */
+  bytesOf({ buffer, nbytes }: Submitted): Uint8Array {
+    return new Uint8Array(this.#pool, buffer, nbytes);
+  }
+
+  /** Completes a request; the engine hears of it in the next turn of the event loop, or when it looks. */
+  complete(iocb: Submitted, res: number, res2 = 0): void {
+    const index = this.inFlight.indexOf(iocb);
+    if (index === -1) throw new Error('this request is not in flight');
+    this.inFlight.splice(index, 1);
+    this.post(iocb.data, CONTROL_BASE + BigInt(iocb.at), res, res2);
+  }
+
+  /** Completes all with their full length, the last one first if asked so. */
+  completeAll(reverse = false): void {
+    const all = [...this.inFlight];
+    for (const iocb of reverse ? all.reverse() : all) this.complete(iocb, iocb.nbytes);
+  }
+
+  /** An event as the kernel would write it, also one that it never would. */
+  post(data: bigint, obj: bigint, res: number, res2 = 0): void {
+    this.#ready.push({ data, obj, res, res2 });
+    if (this.#woken) return;
+    this.#woken = true;
+    setImmediate(() => {
+      this.#woken = false;
+      const count = this.#flush();
+      if (count > 0) this.#onWake(count);
+    });
+  }
+
+  #flush(): number {
+    const events = this.#ready.splice(0, 128);
+    for (const [i, { data, obj, res, res2 }] of events.entries()) {
+      const at = this.#eventsAt + i * 32;
+      this.#control.setBigUint64(at, data, true);
+      this.#control.setBigUint64(at + 8, obj, true);
+      this.#control.setBigInt64(at + 16, BigInt(res), true);
+      this.#control.setBigInt64(at + 24, BigInt(res2), true);
+    }
+    return events.length;
+  }
+}
+
+/** An engine over a fake kernel. */
+export function fakeEngine(options: Partial<EngineOptions> = {}): { kernel: FakeKernel; engine: Engine } {
+  const kernel = new FakeKernel();
+  const engine = new Engine({ depth: 128, memory: 16 << 20, hugePages: false, ring: true, ...options }, kernel.binding);
+  return { kernel, engine };
+}
+
+let nextFd = 1000;
+
+/** A file of 1 GiB that takes everything inline. */
+export function fakeTarget(options: Partial<TargetOptions> = {}): Target {
+  return new Target({
+    fd: nextFd++,
+    path: '/fake',
+    direct: true,
+    append: false,
+    size: 2 ** 30,
+    storage: 'local',
+    submit: 'auto',
+    memoryAlign: 512,
+    ...options,
+  });
+}
+
+/** One turn of the event loop: what was requested is submitted, what was completed is settled. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

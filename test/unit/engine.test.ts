@@ -1,0 +1,534 @@
+import { constants } from 'node:os';
+import { describe, expect, test } from 'vitest';
+import type { Engine, RequestOptions } from '../../src/engine/engine.ts';
+import type { Target } from '../../src/engine/target.ts';
+import {
+  IOCB_CMD_FDSYNC,
+  IOCB_CMD_POLL,
+  IOCB_CMD_PREAD,
+  IOCB_CMD_PWRITE,
+  RWF_NOWAIT,
+} from '../../src/layout/constants.ts';
+import { fakeEngine, fakeTarget, turn } from '../support/fake-kernel.ts';
+
+const { EAGAIN, EBADF, EIO, EOPNOTSUPP } = constants.errno;
+const count = { shape: (bytes: number): unknown => bytes, buffer: undefined };
+
+function read(engine: Engine, target: Target, position: number, view: Uint8Array, options?: RequestOptions) {
+  return engine.transfer(IOCB_CMD_PREAD, target, view, 0, view.byteLength, position, options, count) as Promise<number>;
+}
+
+function write(engine: Engine, target: Target, position: number, view: Uint8Array, options?: RequestOptions) {
+  return engine.transfer(
+    IOCB_CMD_PWRITE,
+    target,
+    view,
+    0,
+    view.byteLength,
+    position,
+    options,
+    count,
+  ) as Promise<number>;
+}
+
+function datasync(engine: Engine, target: Target) {
+  return engine.command(IOCB_CMD_FDSYNC, target, 0, undefined, count) as Promise<number>;
+}
+
+describe('submitting', () => {
+  test('requests of one turn go to the kernel together, in slices of up to 32', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const done = Promise.all(
+      Array.from({ length: 100 }, (_, i) => read(engine, target, i * 4096, engine.pool.allocate(4096))),
+    );
+    expect(kernel.calls).toEqual([]);
+    // The budget of time may spread the slices over several turns; it does not make them smaller.
+    while (kernel.inFlight.length < 100) await turn();
+    expect(kernel.calls).toEqual([32, 32, 32, 4]);
+    kernel.completeAll();
+    expect(await done).toEqual(new Array(100).fill(4096));
+  });
+
+  test('requests made after awaits of different depth in one wake share a slice', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const views = Array.from({ length: 8 }, () => engine.pool.allocate(4096));
+    const chain = async (view: Uint8Array, depth: number): Promise<void> => {
+      await read(engine, target, 0, view);
+      for (let i = 0; i < depth; i++) await undefined;
+      await read(engine, target, 4096, view);
+    };
+    const done = Promise.all(views.map((view, i) => chain(view, i)));
+    await turn();
+    kernel.completeAll();
+    await turn();
+    await turn();
+    expect(kernel.calls).toEqual([8, 8]);
+    kernel.completeAll();
+    await done;
+  });
+
+  test('requests beyond the depth wait, and go in order', async () => {
+    const { engine, kernel } = fakeEngine({ depth: 2 });
+    const target = fakeTarget();
+    const done = Promise.all(
+      Array.from({ length: 6 }, (_, i) => read(engine, target, i * 4096, engine.pool.allocate(4096))),
+    );
+    for (let waves = 0; waves < 3; waves++) {
+      await turn();
+      await turn();
+      expect(kernel.inFlight).toHaveLength(2);
+      kernel.completeAll();
+    }
+    await done;
+    expect(kernel.history.map(({ position }) => position / 4096)).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  test('a bad request fails alone, wherever it stands', async () => {
+    for (const bad of [0, 1, 15, 31]) {
+      const { engine, kernel } = fakeEngine();
+      const target = fakeTarget();
+      kernel.rule = (batch) => {
+        const at = batch.findIndex(({ position }) => position === bad * 4096);
+        return at === -1 ? undefined : at === 0 ? -EBADF : at;
+      };
+      const done = Promise.allSettled(
+        Array.from({ length: 32 }, (_, i) => read(engine, target, i * 4096, engine.pool.allocate(4096))),
+      );
+      await turn();
+      kernel.completeAll();
+      const results = await done;
+      expect(results.map(({ status }) => status === 'rejected')).toEqual(results.map((_, i) => i === bad));
+      expect(results[bad]).toMatchObject({
+        reason: { code: 'EBADF', syscall: 'read', path: '/fake', offset: bad * 4096, length: 4096 },
+      });
+    }
+  });
+
+  test('partial submits of every size lose nothing', async () => {
+    for (let taken = 1; taken <= 32; taken++) {
+      const { engine, kernel } = fakeEngine();
+      kernel.rule = (batch) => Math.min(batch.length, taken);
+      const target = fakeTarget();
+      const done = Promise.all(
+        Array.from({ length: 32 }, (_, i) => read(engine, target, i * 4096, engine.pool.allocate(4096))),
+      );
+      await turn();
+      expect(kernel.inFlight).toHaveLength(32);
+      kernel.completeAll(true);
+      await done;
+    }
+  });
+
+  test('a ring without room makes requests wait for a completion', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget({ submit: 'inline' });
+    kernel.rule = (batch) =>
+      kernel.inFlight.length >= 10 ? -EAGAIN : Math.min(batch.length, 10 - kernel.inFlight.length);
+    const done = Promise.all(
+      Array.from({ length: 40 }, (_, i) => read(engine, target, i * 4096, engine.pool.allocate(4096))),
+    );
+    while (kernel.history.length < 40) {
+      await turn();
+      expect(kernel.inFlight.length).toBeLessThanOrEqual(10);
+      kernel.completeAll();
+    }
+    await turn();
+    expect(await done).toEqual(new Array(40).fill(4096));
+    expect(engine.stats().noRoom).toBeGreaterThan(0);
+  });
+
+  test('an idle engine does not keep the process alive, a busy one does', async () => {
+    const { engine, kernel } = fakeEngine();
+    const done = read(engine, fakeTarget(), 0, engine.pool.allocate(512));
+    expect(kernel.referenced).toBe(false);
+    await turn();
+    expect(kernel.referenced).toBe(true);
+    kernel.completeAll();
+    await done;
+    expect(kernel.referenced).toBe(false);
+  });
+});
+
+describe('what would wait', () => {
+  test('a refusal sends the request off-thread without the flag, and the next ones after it', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const ways: boolean[] = [];
+    for (let i = 0; i < 6; i++) {
+      const done = read(engine, target, 0, engine.pool.allocate(512));
+      await turn();
+      const [first] = kernel.inFlight;
+      if (!first!.offThread) {
+        expect(first!.rwFlags & RWF_NOWAIT).toBe(RWF_NOWAIT);
+        kernel.complete(first!, -EAGAIN);
+        await turn();
+        await turn();
+      }
+      ways.push(first!.offThread);
+      expect(kernel.inFlight[0]).toMatchObject({ offThread: true, rwFlags: 0 });
+      kernel.completeAll();
+      await done;
+    }
+    // After the first refusal one attempt is skipped, after the next three are.
+    expect(ways).toEqual([false, true, false, true, true, true]);
+  });
+
+  test('a file system without the flag is submitted to without it', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    kernel.rule = (batch) => (batch[0]!.rwFlags & RWF_NOWAIT ? -EOPNOTSUPP : undefined);
+    const done = [
+      read(engine, target, 0, engine.pool.allocate(512)),
+      read(engine, target, 512, engine.pool.allocate(512)),
+    ];
+    await turn();
+    await turn();
+    expect(kernel.inFlight.map(({ rwFlags, offThread }) => [rwFlags, offThread])).toEqual([
+      [0, false],
+      [0, false],
+    ]);
+    kernel.completeAll();
+    await Promise.all(done);
+  });
+
+  test('extending, appending and buffered writes go off-thread at once, reserved ones inline', async () => {
+    const { engine, kernel } = fakeEngine();
+    const offThread = async (target: Target, position: number): Promise<boolean> => {
+      const done = write(engine, target, position, engine.pool.allocate(512));
+      await turn();
+      const [iocb] = kernel.inFlight;
+      kernel.completeAll();
+      await done;
+      return iocb!.offThread;
+    };
+    const target = fakeTarget({ size: 4096 });
+    expect(await offThread(target, 3584)).toBe(false);
+    expect(await offThread(target, 4096)).toBe(true);
+    // The file has grown by that.
+    expect(await offThread(target, 4096)).toBe(false);
+    expect(await offThread(fakeTarget({ append: true }), 0)).toBe(true);
+    expect(await offThread(fakeTarget({ direct: false }), 0)).toBe(true);
+    expect(await offThread(fakeTarget({ direct: false, storage: 'memory' }), 0)).toBe(false);
+    expect(await offThread(fakeTarget({ submit: 'offload' }), 0)).toBe(true);
+    expect(await offThread(fakeTarget({ submit: 'inline', size: 0 }), 0)).toBe(false);
+  });
+
+  test('appends go one job after another, in order', async () => {
+    const { engine, kernel } = fakeEngine({ depth: 16 });
+    const target = fakeTarget({ append: true, direct: false });
+    const done = Promise.all(Array.from({ length: 10 }, (_, i) => write(engine, target, 0, Buffer.alloc(i + 1))));
+    const sizes: number[] = [];
+    while (sizes.length < 10) {
+      await turn();
+      await turn();
+      expect(kernel.inFlight.length).toBeLessThanOrEqual(2);
+      sizes.push(...kernel.inFlight.map(({ nbytes }) => nbytes));
+      kernel.completeAll();
+    }
+    await done;
+    expect(sizes).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  test('with nowait a refusal is the answer', async () => {
+    const { engine, kernel } = fakeEngine();
+    const done = read(engine, fakeTarget(), 0, engine.pool.allocate(512), { nowait: true });
+    await turn();
+    kernel.complete(kernel.inFlight[0]!, -EAGAIN);
+    await expect(done).rejects.toMatchObject({ code: 'EAGAIN' });
+    expect(kernel.history).toHaveLength(1);
+  });
+});
+
+describe('large requests', () => {
+  const MIB = 1 << 20;
+
+  test('go in parts of at most 256 KiB and come back as one', async () => {
+    const { engine, kernel } = fakeEngine();
+    const done = read(engine, fakeTarget(), 4096, engine.pool.allocate(MIB));
+    await turn();
+    expect(kernel.inFlight.map(({ position, nbytes }) => [position, nbytes])).toEqual([
+      [4096, MIB / 4],
+      [4096 + MIB / 4, MIB / 4],
+      [4096 + MIB / 2, MIB / 4],
+      [4096 + (MIB * 3) / 4, MIB / 4],
+    ]);
+    kernel.completeAll(true);
+    expect(await done).toBe(MIB);
+  });
+
+  test.each([
+    ['the end of the file in the second part', [262144, 1000, 0, 0], 263144],
+    ['an error in the third part is a short transfer', [262144, 262144, -EIO, 262144], 524288],
+    ['a short part ends the transfer, whatever came after it', [262144, 4096, 262144, -EIO], 266240],
+  ])('%s', async (_name, results, total) => {
+    const { engine, kernel } = fakeEngine();
+    const done = read(engine, fakeTarget({ size: 0 }), 0, engine.pool.allocate(MIB));
+    await turn();
+    for (const [i, iocb] of [...kernel.inFlight].entries()) kernel.complete(iocb, results[i]!);
+    expect(await done).toBe(total);
+  });
+
+  test('an error in the first part is the error of the whole', async () => {
+    const { engine, kernel } = fakeEngine();
+    const done = read(engine, fakeTarget(), 0, engine.pool.allocate(MIB));
+    await turn();
+    for (const [i, iocb] of [...kernel.inFlight].entries()) kernel.complete(iocb, i === 0 ? -EIO : 262144);
+    await expect(done).rejects.toMatchObject({ code: 'EIO', offset: 0, length: MIB });
+  });
+
+  test('a part that was cut short under NOWAIT goes on where it stopped', async () => {
+    const { engine, kernel } = fakeEngine();
+    const done = read(engine, fakeTarget(), 0, engine.pool.allocate(8192));
+    await turn();
+    kernel.complete(kernel.inFlight[0]!, 4096);
+    await turn();
+    await turn();
+    expect(kernel.inFlight[0]).toMatchObject({ position: 4096, nbytes: 4096, offThread: true });
+    kernel.completeAll();
+    expect(await done).toBe(8192);
+  });
+});
+
+describe('order', () => {
+  test('a sync waits for the writes requested earlier, and for no others', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const first = write(engine, target, 0, engine.pool.allocate(512));
+    const sync = datasync(engine, target);
+    const second = write(engine, target, 512, engine.pool.allocate(512));
+    await turn();
+    expect(kernel.inFlight.map(({ opcode }) => opcode)).toEqual([IOCB_CMD_PWRITE, IOCB_CMD_PWRITE]);
+    const late = kernel.inFlight[1]!;
+    kernel.complete(kernel.inFlight[0]!, 512);
+    await first;
+    await turn();
+    await turn();
+    expect(kernel.inFlight.map(({ opcode }) => opcode)).toEqual([IOCB_CMD_PWRITE, IOCB_CMD_FDSYNC]);
+    kernel.complete(kernel.inFlight[1]!, 0);
+    await sync;
+    kernel.complete(late, 512);
+    await second;
+  });
+
+  test('a write over an aborted one waits until that has landed', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const controller = new AbortController();
+    const aborted = write(engine, target, 0, engine.pool.allocate(4096), { signal: controller.signal });
+    await turn();
+    const old = kernel.inFlight[0]!;
+    controller.abort();
+    await expect(aborted).rejects.toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' });
+    const over = write(engine, target, 2048, engine.pool.allocate(512));
+    const beside = write(engine, target, 4096, engine.pool.allocate(512));
+    await turn();
+    expect(kernel.inFlight.map(({ position }) => position)).toEqual([0, 4096]);
+    kernel.complete(old, 4096);
+    await turn();
+    await turn();
+    expect(kernel.inFlight.map(({ position }) => position)).toEqual([4096, 2048]);
+    kernel.completeAll();
+    await Promise.all([over, beside]);
+  });
+
+  test('a flood on one file does not keep another waiting', async () => {
+    const { engine, kernel } = fakeEngine({ depth: 8 });
+    const flooded = fakeTarget();
+    const quiet = fakeTarget();
+    const flood = Array.from({ length: 500 }, (_, i) => read(engine, flooded, i * 512, engine.pool.allocate(512)));
+    await turn();
+    const single = read(engine, quiet, 0, engine.pool.allocate(512));
+    let waves = 0;
+    while (!kernel.history.some(({ fd }) => fd === quiet.fd)) {
+      kernel.completeAll();
+      await turn();
+      await turn();
+      waves++;
+    }
+    expect(waves).toBeLessThanOrEqual(2);
+    while (engine.stats().inFlight > 0) {
+      kernel.completeAll();
+      await turn();
+      await turn();
+    }
+    await Promise.all([...flood, single]);
+  });
+});
+
+describe('ownership', () => {
+  test('memory that a read fills belongs to it alone; memory that is written from may be in several', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const buffer = engine.pool.allocate(4096);
+    const done = [write(engine, target, 0, buffer), write(engine, target, 4096, buffer)];
+    await expect(read(engine, target, 0, buffer)).rejects.toMatchObject({ code: 'ERR_AIO_BUFFER_BUSY' });
+    await turn();
+    kernel.completeAll();
+    await Promise.all(done);
+    const reading = [
+      read(engine, target, 0, buffer.subarray(0, 512)),
+      read(engine, target, 0, buffer.subarray(512, 1024)),
+    ];
+    await expect(write(engine, target, 0, buffer)).rejects.toMatchObject({ code: 'ERR_AIO_BUFFER_BUSY' });
+    await turn();
+    kernel.completeAll();
+    await Promise.all(reading);
+  });
+
+  test('a buffer disposed in flight is given back at its event, not before', async () => {
+    const { engine, kernel } = fakeEngine();
+    const free = engine.pool.freeBytes;
+    const buffer = engine.pool.allocate(4096);
+    const done = read(engine, fakeTarget(), 0, buffer);
+    await turn();
+    buffer[Symbol.dispose]();
+    buffer[Symbol.dispose]();
+    expect(engine.pool.freeBytes).toBe(free - 4096);
+    kernel.completeAll();
+    await done;
+    expect(engine.pool.freeBytes).toBe(free);
+    await expect(read(engine, fakeTarget(), 0, buffer)).rejects.toMatchObject({ code: 'ERR_AIO_BUFFER_DISPOSED' });
+  });
+
+  test('an aborted read keeps its slot and its memory until the event', async () => {
+    const { engine, kernel } = fakeEngine();
+    const controller = new AbortController();
+    const buffer = engine.pool.allocate(4096);
+    const done = read(engine, fakeTarget(), 0, buffer, { signal: controller.signal });
+    await turn();
+    controller.abort(new Error('enough'));
+    await expect(done).rejects.toMatchObject({ name: 'AbortError', cause: { message: 'enough' } });
+    expect(engine.stats().inFlight).toBe(1);
+    await expect(read(engine, fakeTarget(), 0, buffer)).rejects.toMatchObject({ code: 'ERR_AIO_BUFFER_BUSY' });
+    kernel.completeAll();
+    await turn();
+    expect(engine.stats()).toMatchObject({ inFlight: 0, aborted: 1 });
+  });
+
+  test('a request that is aborted in the queue is never submitted', async () => {
+    const { engine, kernel } = fakeEngine({ depth: 1 });
+    const target = fakeTarget();
+    const controller = new AbortController();
+    const first = read(engine, target, 0, engine.pool.allocate(512));
+    const second = read(engine, target, 512, engine.pool.allocate(512), { signal: controller.signal });
+    await turn();
+    controller.abort();
+    await expect(second).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    kernel.completeAll();
+    await first;
+    await turn();
+    expect(kernel.history).toHaveLength(1);
+    expect(engine.stats()).toMatchObject({ queued: 0, inFlight: 0 });
+  });
+
+  test('a poll that is aborted is cancelled in the kernel', async () => {
+    const { engine, kernel } = fakeEngine();
+    const controller = new AbortController();
+    const done = engine.command(IOCB_CMD_POLL, fakeTarget(), 1, { signal: controller.signal }, count);
+    await turn();
+    controller.abort();
+    await expect(done).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    expect(kernel.cancelled).toHaveLength(1);
+    kernel.completeAll();
+  });
+
+  test('memory from elsewhere is copied, and waits for room where there is none', async () => {
+    const { engine, kernel } = fakeEngine({ memory: 1 << 20 });
+    const target = fakeTarget();
+    const source = Buffer.alloc(600_000, 7);
+    const done = [write(engine, target, 0, source), write(engine, target, 2 ** 20, source)];
+    let written = 0;
+    while (written < 1_200_000) {
+      await turn();
+      await turn();
+      for (const iocb of [...kernel.inFlight]) {
+        expect(kernel.bytesOf(iocb).every((byte) => byte === 7)).toBe(true);
+        written += iocb.nbytes;
+        kernel.complete(iocb, iocb.nbytes);
+      }
+    }
+    expect(await Promise.all(done)).toEqual([600_000, 600_000]);
+    expect(engine.stats().copyWaits).toBeGreaterThan(0);
+  });
+
+  test('what a read brings is copied to where it was wanted, and no more than it brought', async () => {
+    const { engine, kernel } = fakeEngine();
+    const into = Buffer.alloc(1024, 1);
+    const done = read(engine, fakeTarget({ size: 100 }), 0, into);
+    await turn();
+    kernel.bytesOf(kernel.inFlight[0]!).fill(9);
+    kernel.complete(kernel.inFlight[0]!, 100);
+    expect(await done).toBe(100);
+    expect(into.subarray(0, 100).every((byte) => byte === 9)).toBe(true);
+    expect(into.subarray(100).every((byte) => byte === 1)).toBe(true);
+  });
+});
+
+describe('completions', () => {
+  test('a callback that throws loses none of the others', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const seen: number[] = [];
+    const thrown: unknown[] = [];
+    const listeners = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    process.on('uncaughtException', (error) => thrown.push(error.message));
+    for (let i = 0; i < 10; i++) {
+      const callback = (): void => {
+        seen.push(i);
+        if (i % 3 === 0) throw new Error(`callback ${i}`);
+      };
+      engine.transfer(IOCB_CMD_PREAD, target, engine.pool.allocate(512), 0, 512, i * 512, undefined, {
+        ...count,
+        callback,
+      });
+    }
+    await turn();
+    kernel.completeAll();
+    await turn();
+    await turn();
+    process.removeAllListeners('uncaughtException');
+    for (const listener of listeners) process.on('uncaughtException', listener);
+    expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(thrown).toEqual(['callback 0', 'callback 3', 'callback 6', 'callback 9']);
+  });
+
+  test.each([
+    ['of no slot', (data: bigint) => data + 5000n, (obj: bigint) => obj],
+    ['of an earlier generation', (data: bigint) => data - (1n << 32n), (obj: bigint) => obj],
+    ['of another iocb', (data: bigint) => data, (obj: bigint) => obj + 64n],
+  ])('an event %s poisons the context', async (_name, data, obj) => {
+    const { engine, kernel } = fakeEngine();
+    const warned = new Promise((resolve) => process.once('warning', resolve));
+    const done = read(engine, fakeTarget(), 0, engine.pool.allocate(512));
+    await turn();
+    const [iocb] = kernel.inFlight;
+    kernel.post(data(iocb!.data), obj(0x5500_0000_0000n + BigInt(iocb!.at)), 512);
+    await expect(done).rejects.toMatchObject({ code: 'ERR_AIO_CORRUPTED' });
+    await expect(read(engine, fakeTarget(), 0, engine.pool.allocate(512))).rejects.toMatchObject({
+      code: 'ERR_AIO_CORRUPTED',
+    });
+    expect(await warned).toMatchObject({ code: 'ERR_AIO_CORRUPTED' });
+    expect(kernel.destroyed).toBe(true);
+  });
+});
+
+describe('closing', () => {
+  test('waits for what was requested and refuses what comes later', async () => {
+    const { engine, kernel } = fakeEngine();
+    const done = read(engine, fakeTarget(), 0, engine.pool.allocate(512));
+    const closed = engine.close();
+    await expect(read(engine, fakeTarget(), 0, engine.pool.allocate(512))).rejects.toMatchObject({
+      code: 'ERR_AIO_CONTEXT_CLOSED',
+    });
+    await turn();
+    expect(kernel.destroyed).toBe(false);
+    kernel.completeAll();
+    expect(await done).toBe(512);
+    await closed;
+    expect(kernel.destroyed).toBe(true);
+    await engine.close();
+  });
+});
