@@ -1,0 +1,119 @@
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Installed, leftIn, mustRun, root, run, temporaryFolder } from './installed.ts';
+
+let installed: Installed;
+
+beforeAll(() => {
+  installed = new Installed();
+});
+
+afterAll(() => installed.remove());
+
+const read = (name: string) => readFileSync(join(root, name), 'utf8');
+
+/** The contents of the fenced blocks of one language in a document. */
+function blocks(name: string, language: string): string[] {
+  return [...read(name).matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)]
+    .filter(([, found]) => found === language)
+    .map(([, , text]) => text!);
+}
+
+const commands = (name: string) => blocks(name, 'sh').flatMap((text) => text.trim().split('\n'));
+
+/** The repository as a fresh clone has it, with what is not committed yet. */
+function freshClone(): string {
+  const folder = temporaryFolder('clone');
+  const files = mustRun('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard']);
+  const existing = files.split('\0').filter((path) => path !== '' && existsSync(join(root, path)));
+  mustRun('cp', ['--parents', ...existing, folder]);
+  mustRun('git', ['init', '--quiet'], folder);
+  mustRun('git', ['add', '--all'], folder);
+  return folder;
+}
+
+test('in a fresh clone the main job and the checks run as the documents say', ({ skip }) => {
+  skip(!existsSync(join(root, '.git')), 'this is not a git repository');
+  const folder = freshClone();
+  try {
+    const output = mustRun('sh', ['-c', 'npm ci && npm start'], folder);
+    expect(output).toMatch(/checksums right +100 of 100 +100 of 100 +100 of 100/);
+    mustRun('npm', ['run', 'check'], folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}, 300_000);
+
+test('every command of the documents is one that a test or .ci/run runs', () => {
+  // The first and the checks above, `npm test` by whoever runs this, the build by `npm ci`, the rest below or by Installed.
+  expect(commands('README.md')).toEqual([
+    'npm ci && npm start',
+    'npm ci && npm test',
+    'npm pack',
+    'npm install ./kaio-0.1.0.tgz',
+    'node examples/out/bare-metal.js',
+  ]);
+  expect(commands('CONTRIBUTING.md')).toEqual(['npm ci', 'npm run build', 'npm run check', 'npm test']);
+  expect(read('.ci/run').split('\n')).toEqual(expect.arrayContaining(['npm ci && npm test', 'npm run check']));
+});
+
+test('npm pack names the tarball as the README does', () => {
+  expect(installed.tarball.path.endsWith('/kaio-0.1.0.tgz')).toBe(true);
+});
+
+test("the README's first program runs with the installed package, and prints what its comment says", () => {
+  const [program] = blocks('README.md', 'js');
+  const [, printed] = /console\.log\(.*\); \/\/ (.*)/.exec(program!)!;
+  installed.write('first.js', program!);
+  expect(mustRun(process.execPath, ['first.js'], installed.folder)).toBe(`${printed}\n`);
+});
+
+test('the links in the documents lead to files that are there', () => {
+  const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];
+  const links = documents.flatMap((name) =>
+    [...read(name).matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, link]) => link!),
+  );
+  expect(links.length).toBeGreaterThan(0);
+  expect(links.filter((link) => !existsSync(join(root, link)))).toEqual([]);
+});
+
+test('every example has a test here', () => {
+  const examples = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'));
+  expect(examples).toEqual(['bare-metal.ts', 'hundred-writes.ts']);
+});
+
+test('bare-metal goes through its five steps with the installed package and leaves nothing behind', () => {
+  const folder = temporaryFolder('bare-metal');
+  try {
+    const output = mustRun(process.execPath, ['examples/out/bare-metal.js', '--dir', folder], installed.folder);
+    expect(output.match(/^\d\. /gm)).toEqual(['1. ', '2. ', '3. ', '4. ', '5. ']);
+    expect(output).toContain('which is a multiple of 4096 (remainder 0)');
+    expect(output).toContain('io_submit took 1 request: write 4096 bytes at offset 0');
+    expect(output).toContain('io_getevents read 1 event: data 0xcafe, res 4096.');
+    expect(leftIn(folder)).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('bare-metal says what is wrong and how to call it', () => {
+  const bareMetal = (...args: string[]) =>
+    run(process.execPath, ['examples/out/bare-metal.js', ...args], installed.folder);
+  expect(bareMetal('--dir', '/does/not/exist')).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(/^bare-metal: ENOENT/),
+  });
+  expect(bareMetal('--nonsense')).toMatchObject({ status: 2, stderr: expect.stringContaining('Usage: bare-metal') });
+});
+
+test('hundred-writes runs with the installed package and leaves nothing behind', () => {
+  const folder = temporaryFolder('hundred-writes');
+  try {
+    const args = ['examples/out/hundred-writes.js', '--files', '10', '--size', '64KiB', '--dir', folder];
+    expect(mustRun(process.execPath, args, installed.folder)).toMatch(/checksums right +10 of 10 +10 of 10 +10 of 10/);
+    expect(leftIn(folder)).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
