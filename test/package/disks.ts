@@ -15,10 +15,6 @@ export class Disk {
     this.unavailable = this.#mounted ? false : `cannot mount a ${type} here: ${stderr.trim()}`;
   }
 
-  remount(options: string): void {
-    run('mount', ['-o', `remount,${options}`, this.folder]);
-  }
-
   [Symbol.dispose](): void {
     if (this.#mounted) run('umount', [this.folder]);
     rmSync(this.folder, { recursive: true, force: true });
