@@ -43,13 +43,11 @@ function tracedSubmits(size: string): Decoded[][] {
 }
 
 function decode(iocbs: string): Decoded[] {
-  const fields = /aio_lio_opcode=(\w+).*?aio_fildes=\d+<(.*?)>.*?aio_nbytes=(\d+), aio_offset=(\d+)/g;
-  return [...iocbs.matchAll(fields)].map(([, opcode, path, nbytes, offset]) => ({
-    opcode: opcode!,
-    path: path!,
-    nbytes: Number(nbytes),
-    offset: Number(offset),
-  }));
+  const fields = /aio_lio_opcode=(\w+).*?aio_fildes=\d+<(.*?)>(?:.*aio_nbytes=(\d+), aio_offset=(\d+))?/;
+  return iocbs.split(/\}, \{(?=aio_data=)/).map((iocb) => {
+    const [, opcode = iocb, path = '', nbytes, offset] = fields.exec(iocb) ?? [];
+    return { opcode, path, nbytes: Number(nbytes), offset: Number(offset) };
+  });
 }
 
 /** The bytes of each file that the requests cover, as [first, end) joined where they touch. */
