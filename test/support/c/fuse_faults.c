@@ -154,6 +154,21 @@ static int fs_fallocate(const char* path, int mode, off_t offset, off_t length, 
   return result(fallocate((int)file->fh, mode, offset, length));
 }
 
+static int fs_chmod(const char* path, mode_t mode, struct fuse_file_info* file) {
+  (void)file;
+  return result(fchmodat(backing, relative(path), mode, 0));
+}
+
+static int fs_chown(const char* path, uid_t uid, gid_t gid, struct fuse_file_info* file) {
+  (void)file;
+  return result(fchownat(backing, relative(path), uid, gid, AT_SYMLINK_NOFOLLOW));
+}
+
+static int fs_utimens(const char* path, const struct timespec times[2], struct fuse_file_info* file) {
+  (void)file;
+  return result(utimensat(backing, relative(path), times, AT_SYMLINK_NOFOLLOW));
+}
+
 static int fs_release(const char* path, struct fuse_file_info* file) {
   (void)path;
   return result(close((int)file->fh));
@@ -176,6 +191,9 @@ static const struct fuse_operations operations = {
     .fsync = fs_fsync,
     .truncate = fs_truncate,
     .fallocate = fs_fallocate,
+    .chmod = fs_chmod,
+    .chown = fs_chown,
+    .utimens = fs_utimens,
     .release = fs_release,
     .unlink = fs_unlink,
     .mkdir = fs_mkdir,

@@ -1,0 +1,36 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How many requests all the machine's contexts were made for: what `fs.aio-max-nr` limits. Other processes count as well. */
+export function aioNr(): number {
+  return Number(readFileSync('/proc/sys/fs/aio-nr', 'utf8'));
+}
+
+export function aioMaxNr(): number {
+  return Number(readFileSync('/proc/sys/fs/aio-max-nr', 'utf8'));
+}
+
+/** How many descriptors a process has open; of this process not the one that looks. */
+export function openDescriptors(pid: number | 'self' = 'self'): number {
+  return readdirSync(`/proc/${pid}/fd`).length - (pid === 'self' ? 1 : 0);
+}
+
+/** How many contexts a process has: each is a mapping of the kernel's own. */
+export function contextCount(pid: number | 'self' = 'self'): number {
+  return readFileSync(`/proc/${pid}/maps`, 'utf8').match(/\/\[aio\]/g)?.length ?? 0;
+}
+
+/** How many threads a process has. */
+export function threadCount(pid: number | 'self' = 'self'): number {
+  return readdirSync(`/proc/${pid}/task`).length;
+}
+
+/** Waits until a condition holds; false where it does not within the limit. */
+export async function eventually(condition: () => boolean, limitMs = 5000): Promise<boolean> {
+  const end = performance.now() + limitMs;
+  while (!condition()) {
+    if (performance.now() > end) return false;
+    await sleep(5);
+  }
+  return true;
+}
