@@ -1,7 +1,6 @@
 // The laboratory itself: each tool really produces the fault that the other tests rely on.
-import { closeSync, copyFileSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
+import { closeSync, copyFileSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import { type ChildOptions, runNode, straceLauncher, straceSkip } from '../support/child.ts';
 import { compile } from '../support/compile.ts';
 import { deviceSkip, withFullDevice, withFullDeviceFileSystem, withTruncatedDevice } from '../support/devices.ts';
@@ -10,6 +9,7 @@ import { fuseSkip, withFuse } from '../support/fuse.ts';
 import { fileSystemMagic } from '../support/mounts.ts';
 import { aioNr, contextCount, eventually, openDescriptors } from '../support/proc.ts';
 import { Random } from '../support/random.ts';
+import { scratchFolder } from '../support/scratch.ts';
 import { readReport, refusingLauncher, seccompSkip, shimSkip, withFaults } from '../support/shim.ts';
 
 const [EPERM, EIO, ENOSYS, ENOSPC] = [1, 5, 38, 28];
@@ -37,13 +37,11 @@ interface Answers {
   incompat_features: number;
 }
 
-let folder = '';
+const folder = scratchFolder();
 
 beforeAll(() => {
-  folder = mkdtempSync(`${tmpdir()}/kaio-`);
   writeFileSync(`${folder}/full`, Buffer.alloc(512 * KIBIBYTE, 'x'));
 });
-afterAll(() => rmSync(folder, { recursive: true }));
 
 function need(context: TestContext, reason: string | false): void {
   context.skip(reason !== false, String(reason));

@@ -55,7 +55,9 @@ export function withFaults(faults: Faults): Record<string, string> {
     `AIO_SHIM_${name.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`,
     String(value),
   ]);
-  return { LD_PRELOAD: library, ...Object.fromEntries(settings) };
+  // A sanitizer's library, if the tests run under one, has to come first.
+  const { LD_PRELOAD = '' } = process.env;
+  return { LD_PRELOAD: `${LD_PRELOAD} ${library}`.trim(), ...Object.fromEntries(settings) };
 }
 
 /** Reads the counters of a child that ran with `report`, however it ended. */
