@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
 /** An error of kaio's own, of Node's argument checks, or of the kernel: all carry a `code`. */
@@ -79,10 +80,16 @@ export interface SystemErrorDetails {
 /** Makes a system error as Node's: `EIO: i/o error, read '/data/a' (4096 bytes at 8192)`. `errno` is negated, as the kernel gives it. */
 export function systemError(errno: number, syscall: string, details: SystemErrorDetails = {}): SystemError {
   const { path, offset, length, remedy } = details;
-  const [code, text] = getSystemErrorMap().get(errno) ?? [`E${-errno}`, 'unknown error'];
+  const [code, text] = getSystemErrorMap().get(errno) ?? [unmapped(errno), 'unknown error'];
   const where = length === undefined ? '' : ` (${length} bytes at ${offset})`;
   const message = `${code}: ${text}, ${syscall}${path === undefined ? '' : ` '${path}'`}${where}`;
   const error = new Error(remedy === undefined ? message : `${message}. ${remedy}`);
   const extra = Object.fromEntries(Object.entries({ path, offset, length }).filter(([, value]) => value !== undefined));
   return Object.assign(error, { errno, code, syscall, ...extra });
+}
+
+/** The name of an errno that libuv does not map, such as EINPROGRESS of io_cancel. */
+function unmapped(errno: number): string {
+  const named = Object.entries(constants.errno).find(([, value]) => value === -errno);
+  return named?.[0] ?? `E${-errno}`;
 }
