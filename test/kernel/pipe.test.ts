@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process';
+import { constants, writeSync } from 'node:fs';
+import { expect, onTestFinished, test } from 'vitest';
+import { IOCB_CMD_PREAD, RWF_NOWAIT } from '../../src/layout/index.ts';
+import { type Iocb, Rig } from '../support/raw.ts';
+import { temporaryPipe } from '../support/raw-files.ts';
+import { noCompiler, observe } from '../support/raw-observe.ts';
+
+const { O_NONBLOCK } = constants;
+
+function readOf(rig: Rig, fd: number): Iocb {
+  return { opcode: IOCB_CMD_PREAD, fd, buf: rig.address(rig.buffer(64)), nbytes: 64 };
+}
+
+test('a read of an empty pipe with RWF_NOWAIT is taken and fails with EAGAIN', ({ skip }) => {
+  skip(noCompiler !== undefined, noCompiler);
+  expect(observe('descriptors', 'pipe')).toEqual({ empty: 'EAGAIN', filled: 4 });
+});
+
+test('a FIFO refuses RWF_NOWAIT', () => {
+  const rig = new Rig();
+  const { reader } = temporaryPipe();
+  expect(rig.attempt({ ...readOf(rig, reader), rw_flags: RWF_NOWAIT })).toEqual({ io_submit: 'ENOTSUP' });
+});
+
+test('a read of an empty pipe that is non-blocking is taken and fails with EAGAIN', () => {
+  const rig = new Rig();
+  const { reader, writer } = temporaryPipe(O_NONBLOCK);
+  expect(rig.attempt(readOf(rig, reader))).toEqual({ res: 'EAGAIN' });
+  writeSync(writer, 'kaio');
+  expect(rig.attempt(readOf(rig, reader))).toEqual({ res: 4 });
+});
+
+/** Does something in this process from outside of it, while its only thread stands still in a system call. */
+function outside(script: string): void {
+  const shell = spawn('sh', ['-c', script], { stdio: 'ignore' });
+  onTestFinished(() => {
+    shell.kill();
+  });
+}
+
+test('a read of an empty pipe that blocks holds io_submit itself until there is data', () => {
+  const rig = new Rig();
+  const { reader, writer } = temporaryPipe();
+  const iocb = rig.iocb(readOf(rig, reader));
+  outside(`sleep 0.3; printf kaio > /proc/${process.pid}/fd/${writer}`);
+  const start = performance.now();
+  expect(rig.submit(iocb)).toBe(1);
+  expect(performance.now() - start).toBeGreaterThan(100);
+  expect(rig.poll()).toMatchObject([{ res: 4 }]);
+});
+
+test('a signal ends the wait for an empty pipe: the request was taken and fails with EINTR', () => {
+  const rig = new Rig();
+  const { reader, writer } = temporaryPipe();
+  const iocb = rig.iocb(readOf(rig, reader));
+  const ignore = (): void => undefined;
+  process.on('SIGUSR2', ignore);
+  onTestFinished(() => {
+    process.off('SIGUSR2', ignore);
+  });
+  // The late write ends a wait that the signal should have ended: the test then fails and does not hang.
+  outside(`sleep 0.3; kill -USR2 ${process.pid}; sleep 5; printf late > /proc/${process.pid}/fd/${writer}`);
+  expect(rig.submit(iocb)).toBe(1);
+  expect(rig.poll()).toMatchObject([{ res: 'EINTR' }]);
+});
