@@ -33,7 +33,7 @@ test.for([
   { what: 'an offset of 100', fields: { offset: 100 } },
 ])('$what fails with EINVAL in the event', ({ fields }, { skip }) => {
   const { fd, path } = temporaryFile({ content: pattern(2 * PAGE_BYTES), direct: true });
-  skip(!['ext4', 'xfs'].includes(fileSystemOf(path)), 'the temporary directory is neither on ext4 nor on xfs');
+  skip(!['ext4', 'xfs'].includes(fileSystemOf(path)), 'the test directory is neither on ext4 nor on xfs');
   const rig = new Rig();
   const request = { fd, buf: rig.address(rig.buffer(PAGE_BYTES)), nbytes: PAGE_BYTES, ...fields };
   expect(rig.attempt({ opcode: IOCB_CMD_PREAD, ...request })).toEqual({ res: 'EINVAL' });

@@ -40,7 +40,7 @@ test.each([9, 10, 15, 30, 31])('bit %i of aio_rw_flags is refused, being unknown
 
 test('RWF_NOWAIT lets a buffered read of cached pages through and refuses one of others with EAGAIN', ({ skip }) => {
   const { fd, path } = temporaryFile({ content });
-  skip(fileSystemOf(path) === 'tmpfs', 'the temporary directory is on tmpfs, whose pages are always there');
+  skip(fileSystemOf(path) === 'tmpfs', 'the test directory is on tmpfs, whose pages are always there');
   skip(!hasCommand('dd'), 'there is no dd');
   const rig = new Rig();
   const read = transfer(rig, fd, IOCB_CMD_PREAD, RWF_NOWAIT);
@@ -52,7 +52,7 @@ test('RWF_NOWAIT lets a buffered read of cached pages through and refuses one of
 
 test('ext4 refuses a buffered write with RWF_NOWAIT in its event', ({ skip }) => {
   const { fd, path } = temporaryFile({ content });
-  skip(fileSystemOf(path) !== 'ext4', 'the temporary directory is not on ext4');
+  skip(fileSystemOf(path) !== 'ext4', 'the test directory is not on ext4');
   const rig = new Rig();
   expect(rig.attempt(transfer(rig, fd, IOCB_CMD_PWRITE, RWF_NOWAIT))).toEqual({ res: 'ENOTSUP' });
 });
@@ -85,7 +85,7 @@ test.each([false, true])('RWF_HIPRI changes nothing (O_DIRECT: %s)', (direct) =>
 
 test('RWF_DONTCACHE is fine on ext4 and refused on tmpfs', ({ skip }) => {
   const { fd, path } = temporaryFile({ content });
-  skip(fileSystemOf(path) !== 'ext4', 'the temporary directory is not on ext4');
+  skip(fileSystemOf(path) !== 'ext4', 'the test directory is not on ext4');
   const rig = new Rig();
   const first = rig.attempt(transfer(rig, fd, IOCB_CMD_PREAD, RWF_DONTCACHE));
   skip('io_submit' in first, 'the kernel has no RWF_DONTCACHE (Linux 6.14)');

@@ -5,6 +5,7 @@ import { IOCB_CMD_PREAD, RWF_NOWAIT } from '../../src/layout/index.ts';
 import { type Iocb, Rig } from '../support/raw.ts';
 import { temporaryPipe } from '../support/raw-files.ts';
 import { noCompiler, observe } from '../support/raw-observe.ts';
+import { settle } from '../support/raw-threads.ts';
 
 const { O_NONBLOCK } = constants;
 
@@ -56,11 +57,11 @@ test('a signal ends the wait for an empty pipe: the request was taken and fails 
   const iocb = rig.iocb(readOf(rig, reader));
   const ignore = (): void => undefined;
   process.on('SIGUSR2', ignore);
-  onTestFinished(() => {
-    process.off('SIGUSR2', ignore);
-  });
-  // The late write ends a wait that the signal should have ended: the test then fails and does not hang.
-  outside(`sleep 0.3; kill -USR2 ${process.pid}; sleep 5; printf late > /proc/${process.pid}/fd/${writer}`);
+  onTestFinished(() => settle(50).then(() => void process.off('SIGUSR2', ignore)));
+  // Some signals, since another thread of the process may take one. The write ends a wait that they should have ended: the test
+  // then fails and does not hang.
+  const signals = `for i in 1 2 3 4 5; do sleep 0.1; kill -USR2 ${process.pid}; done`;
+  outside(`${signals}; sleep 5; printf late > /proc/${process.pid}/fd/${writer}`);
   expect(rig.submit(iocb)).toBe(1);
   expect(rig.poll()).toMatchObject([{ res: 'EINTR' }]);
 });

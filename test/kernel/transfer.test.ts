@@ -36,7 +36,7 @@ test.each([IOCB_CMD_PREAD, IOCB_CMD_PWRITE])('a transfer whose end is no offset 
 
 test('a write that ends at the last offset is too large for ext4', ({ skip }) => {
   const { fd, path } = temporaryFile();
-  skip(fileSystemOf(path) !== 'ext4', 'the temporary directory is not on ext4');
+  skip(fileSystemOf(path) !== 'ext4', 'the test directory is not on ext4');
   const { rig, request } = moving(IOCB_CMD_PWRITE, fd, 16);
   expect(rig.attempt({ ...request, offset: INT64_MAX - 16n })).toEqual({ res: 'EFBIG' });
 });
@@ -238,7 +238,7 @@ test('buffered reads and writes are done when io_submit returns', () => {
 
 test('direct writes that extend a file of ext4 are done when io_submit returns', ({ skip }) => {
   const { fd, path } = temporaryFile({ direct: true });
-  skip(fileSystemOf(path) !== 'ext4', 'the temporary directory is not on ext4');
+  skip(fileSystemOf(path) !== 'ext4', 'the test directory is not on ext4');
   const { rig, request } = moving(IOCB_CMD_PWRITE, fd, 64 * 1024);
   expect(pendingOf50(rig, (round) => ({ ...request, offset: round * 64 * 1024 }))).toBe(0);
 });
@@ -307,7 +307,7 @@ test("at the file system's largest file size a write is short, past it fails wit
   const { fd, path } = temporaryFile();
   skip(
     fileSystemOf(path) !== 'ext4',
-    'the temporary directory is not on ext4, other file systems have no limit that a number reaches',
+    'the test directory is not on ext4, other file systems have no limit that a number reaches',
   );
   const size = maximumSize(fd);
   const { rig, request } = moving(IOCB_CMD_PWRITE, fd, 1024);

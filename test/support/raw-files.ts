@@ -5,6 +5,7 @@ import {
   constants,
   fsyncSync,
   ftruncateSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -14,9 +15,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
+import { place } from './scratch.ts';
 
 const { O_CREAT, O_DIRECT, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
 
@@ -34,8 +35,9 @@ export function fileSystemOf(path: string): string {
   return MAGIC[type] ?? `0x${type.toString(16)}`;
 }
 
-/** A directory on the disk (or in `parent`), removed when the test ends. */
-export function scratch(parent: string = tmpdir()): string {
+/** A directory where tests make theirs (or in `parent`), removed when the test ends. */
+export function scratch(parent: string = place): string {
+  mkdirSync(parent, { recursive: true });
   const directory = mkdtempSync(join(parent, 'kaio-kernel-'));
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
