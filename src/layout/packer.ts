@@ -41,10 +41,14 @@ function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
-/** A packer over `memory`, which must be of fixed size and belong to it alone: whoever writes an iocb commands the kernel. */
-export function instantiatePacker(memory: WebAssembly.Memory, wasm?: WebAssembly.Module): Packer {
+/**
+ * A packer over `memory`, a WebAssembly.Memory which must be of fixed size and belong to it alone: whoever writes an iocb commands the kernel.
+ * `debug` holds the bytes of another build of it.
+ */
+export function instantiatePacker(memory: { readonly buffer: ArrayBuffer }, debug?: Uint8Array<ArrayBuffer>): Packer {
   compiled ??= new WebAssembly.Module(bytesOf(packerBase64));
-  const instance = new WebAssembly.Instance(wasm ?? compiled, { env: { memory } });
+  const wasm = debug === undefined ? compiled : new WebAssembly.Module(debug);
+  const instance = new WebAssembly.Instance(wasm, { env: { memory } });
   return instance.exports as unknown as Packer;
 }
 

@@ -9,9 +9,7 @@ const CONTROL = 0x7f12_3456_0000n;
 const POOL = 0x7f65_4321_0000n;
 const RESFD = 77;
 
-const debug = new WebAssembly.Module(
-  readFileSync(new URL('../../src/layout/generated/packer.debug.wasm', import.meta.url)) as Uint8Array<ArrayBuffer>,
-);
+const debug = new Uint8Array(readFileSync(new URL('../../src/layout/generated/packer.debug.wasm', import.meta.url)));
 
 function packerOf(build: string, swap: boolean): { packer: Packer; view: DataView; memory: ArrayBuffer } {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
