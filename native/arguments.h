@@ -1,4 +1,5 @@
-// Reading JavaScript arguments without trusting them: a wrong type throws a TypeError and the caller returns before any system call.
+// Reading JavaScript arguments without trusting them: a wrong type throws a TypeError and the caller returns before any
+// system call.
 #pragma once
 
 #include <napi.h>
@@ -33,7 +34,8 @@ class Arguments {
   // A descriptor or another int. Out of range is refused, never cut: a cut number could be another file's descriptor.
   int int32(size_t at) {
     const int64_t value = integer(at);
-    return value == static_cast<int32_t>(value) ? static_cast<int>(value) : static_cast<int>(fail(at, "a 32-bit integer"));
+    return value == static_cast<int32_t>(value) ? static_cast<int>(value)
+                                                : static_cast<int>(fail(at, "a 32-bit integer"));
   }
 
   bool given(size_t at) const { return at < info_.Length() && !info_[at].IsUndefined(); }
@@ -44,7 +46,8 @@ class Arguments {
   uint64_t fail(size_t at, const char* expected) {
     if (!failed_) {
       failed_ = true;
-      Napi::TypeError::New(info_.Env(), "argument " + std::to_string(at) + " must be " + expected).ThrowAsJavaScriptException();
+      Napi::TypeError::New(info_.Env(), "argument " + std::to_string(at) + " must be " + expected)
+          .ThrowAsJavaScriptException();
     }
     return 0;
   }

@@ -1,5 +1,6 @@
-// A context as the engine uses it: the calls of the hot path as plain functions with a data pointer (ObjectWrap methods cost four
-// times as much), the watcher that wakes the loop, and an end that never unmaps memory the kernel may still write to.
+// A context as the engine uses it: the calls of the hot path as plain functions with a data pointer (ObjectWrap methods
+// cost four times as much), the watcher that wakes the loop, and an end that never unmaps memory the kernel may still
+// write to.
 #include <errno.h>
 #include <sys/eventfd.h>
 
@@ -94,7 +95,8 @@ void onReadable(uv_poll_t* poll, int, int) {
   napi_close_handle_scope(context->env, scope);
 }
 
-// ---- The end of a context -------------------------------------------------------------------------------------------------
+// ---- The end of a context
+// -------------------------------------------------------------------------------------------------
 
 void dropReferences(Context* context) {
   napi_env env = context->env;
@@ -150,8 +152,8 @@ void beginDestroy(Context* context) {
   }
 }
 
-// The environment ends. The kernel may be writing into memory that ends with it, so it waits for us (an ordinary clean-up hook
-// cannot make it wait for the handles to close, and crashes a worker that ends with requests in flight).
+// The environment ends. The kernel may be writing into memory that ends with it, so it waits for us (an ordinary
+// clean-up hook cannot make it wait for the handles to close, and crashes a worker that ends with requests in flight).
 void onEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) {
   auto* context = static_cast<Context*>(data);
   if (context->destroying) {
@@ -163,7 +165,8 @@ void onEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) {
   beginDestroy(context);
 }
 
-// ---- What JavaScript calls ------------------------------------------------------------------------------------------------
+// ---- What JavaScript calls
+// ------------------------------------------------------------------------------------------------
 
 template <size_t N>
 Context* arguments(napi_env env, napi_callback_info info, int32_t (&values)[N]) {
@@ -209,7 +212,6 @@ napi_value OffloadSubmit(napi_env env, napi_callback_info info) {
   Context* context = arguments(env, info, values);
   if (context->destroying || !within(context, values[0], values[1])) return number(env, -EINVAL);
   Job job;
-  job.reserve(static_cast<size_t>(values[1]));
   for (int32_t i = values[0]; i < values[0] + values[1]; i++) {
     const uint64_t pointer = context->pointers()[i];
     job.push_back({pointer, reinterpret_cast<const struct iocb*>(pointer)->aio_data});
@@ -315,13 +317,14 @@ void watch(Context* context, Napi::Env env, const Napi::CallbackInfo& info) {
 Napi::Value CreateContext(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Arguments args(info);
-  const int64_t depth = args.integer(2), pointersAt = args.integer(3), eventsAt = args.integer(4), maxThreads = args.integer(6);
+  const int64_t depth = args.integer(2), pointersAt = args.integer(3), eventsAt = args.integer(4),
+                maxThreads = args.integer(6);
   if (args.failed()) return Napi::Value();
   const bool typed = info[0].IsArrayBuffer() && info[1].IsArrayBuffer() && info[5].IsBoolean() && info[7].IsBoolean() &&
                      info[8].IsFunction();
   const int64_t bytes = typed ? static_cast<int64_t>(info[0].As<Napi::ArrayBuffer>().ByteLength()) : 0;
-  if (!typed || depth < 1 || depth > 0xffff || maxThreads < 1 || pointersAt < 0 || pointersAt % 8 != 0 || eventsAt < 0 ||
-      eventsAt % 8 != 0 || pointersAt + depth * 8 > bytes || eventsAt + depth * 32 > bytes) {
+  if (!typed || depth < 1 || depth > 0xffff || maxThreads < 1 || pointersAt < 0 || pointersAt % 8 != 0 ||
+      eventsAt < 0 || eventsAt % 8 != 0 || pointersAt + depth * 8 > bytes || eventsAt + depth * 32 > bytes) {
     Napi::TypeError::New(env, "createContext: these arguments do not fit each other").ThrowAsJavaScriptException();
     return Napi::Value();
   }

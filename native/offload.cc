@@ -57,10 +57,9 @@ void Offload::stop() {
 }
 
 void Offload::run(void* self) {
-  // Signals are for Node's own threads.
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  // Signals are for Node's own threads. (The call itself: pthread_sigmask would ask for glibc 2.32.)
+  const uint64_t all = ~UINT64_C(0);
+  syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, nullptr, sizeof(all));
   static_cast<Offload*>(self)->work();
 }
 

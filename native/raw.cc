@@ -1,4 +1,5 @@
-// kaio/raw: the system calls one to one. Addresses and contexts are bigints, a failing call answers with its negated errno.
+// kaio/raw: the system calls one to one. Addresses and contexts are bigints, a failing call answers with its negated
+// errno.
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -19,8 +20,9 @@ using Napi::Value;
 
 Value answer(Napi::Env env, long result) { return Number::New(env, result < 0 ? -errno : static_cast<double>(result)); }
 
-// The contexts made through kaio/raw that are still alive in this process: readRing follows the address of no others. The lock is
-// held while a ring is read and from before io_destroy unmaps it, so that a worker cannot destroy what another is reading.
+// The contexts made through kaio/raw that are still alive in this process: readRing follows the address of no others.
+// The lock is held while a ring is read and from before io_destroy unmaps it, so that a worker cannot destroy what
+// another is reading.
 class Living {
  public:
   Living() { uv_mutex_init(&mutex_); }
@@ -81,25 +83,16 @@ Value IoSubmit(const CallbackInfo& info) {
   return answer(info.Env(), io_submit(ctx, nr, iocbpp));
 }
 
+// io_getevents, and with a sixth argument io_pgetevents.
 Value IoGetevents(const CallbackInfo& info) {
   Arguments args(info);
   const aio_context_t ctx = args.word(0);
   const int64_t min = args.integer(1), nr = args.integer(2);
-  void* events = args.address(3);
-  void* timeout = args.address(4);
+  void *events = args.address(3), *timeout = args.address(4);
+  void* usig = args.given(5) ? args.address(5) : nullptr;
   if (args.failed()) return Value();
-  return answer(info.Env(), io_getevents(ctx, min, nr, events, timeout));
-}
-
-Value IoPgetevents(const CallbackInfo& info) {
-  Arguments args(info);
-  const aio_context_t ctx = args.word(0);
-  const int64_t min = args.integer(1), nr = args.integer(2);
-  void* events = args.address(3);
-  void* timeout = args.address(4);
-  void* usig = args.address(5);
-  if (args.failed()) return Value();
-  return answer(info.Env(), io_pgetevents(ctx, min, nr, events, timeout, usig));
+  return answer(info.Env(), args.given(5) ? io_pgetevents(ctx, min, nr, events, timeout, usig)
+                                          : io_getevents(ctx, min, nr, events, timeout));
 }
 
 Value IoCancel(const CallbackInfo& info) {
@@ -130,15 +123,18 @@ Value ReadRing(const CallbackInfo& info) {
     return true;
   });
   if (!found) return info.Env().Undefined();
+  const std::pair<const char*, unsigned> fields[] = {
+      {"id", header.id},
+      {"nr", header.nr},
+      {"head", header.head},
+      {"tail", header.tail},
+      {"magic", header.magic},
+      {"compat_features", header.compat_features},
+      {"incompat_features", header.incompat_features},
+      {"header_length", header.header_length},
+  };
   auto object = Napi::Object::New(info.Env());
-  object["id"] = Number::New(info.Env(), header.id);
-  object["nr"] = Number::New(info.Env(), header.nr);
-  object["head"] = Number::New(info.Env(), header.head);
-  object["tail"] = Number::New(info.Env(), header.tail);
-  object["magic"] = Number::New(info.Env(), header.magic);
-  object["compat_features"] = Number::New(info.Env(), header.compat_features);
-  object["incompat_features"] = Number::New(info.Env(), header.incompat_features);
-  object["header_length"] = Number::New(info.Env(), header.header_length);
+  for (const auto& [name, value] : fields) object[name] = Number::New(info.Env(), value);
   return object;
 }
 
@@ -183,7 +179,7 @@ void exportRaw(Napi::Env env, Napi::Object exports) {
   exports["io_destroy"] = Napi::Function::New<IoDestroy>(env, "io_destroy");
   exports["io_submit"] = Napi::Function::New<IoSubmit>(env, "io_submit");
   exports["io_getevents"] = Napi::Function::New<IoGetevents>(env, "io_getevents");
-  exports["io_pgetevents"] = Napi::Function::New<IoPgetevents>(env, "io_pgetevents");
+  exports["io_pgetevents"] = Napi::Function::New<IoGetevents>(env, "io_pgetevents");
   exports["io_cancel"] = Napi::Function::New<IoCancel>(env, "io_cancel");
   exports["eventfd"] = Napi::Function::New<Eventfd>(env, "eventfd");
   exports["readRing"] = Napi::Function::New<ReadRing>(env, "readRing");

@@ -1,5 +1,6 @@
-// The completion ring that io_setup maps into the process at the address it calls the context. No exported header declares it:
-// the layout is struct aio_ring of fs/aio.c, and its `magic` and `incompat_features` are there so that a reader can check it.
+// The completion ring that io_setup maps into the process at the address it calls the context. No exported header
+// declares it: the layout is struct aio_ring of fs/aio.c, and its `magic` and `incompat_features` are there so that a
+// reader can check it.
 #pragma once
 
 #include <string.h>
@@ -28,8 +29,9 @@ inline bool readable(const aio_ring* ring) {
   return ring->magic == AIO_RING_MAGIC && ring->incompat_features == 0 && ring->header_length == sizeof(aio_ring);
 }
 
-// Moves up to `max` events out of the ring. The kernel writes the events before the tail (smp_wmb in aio_complete), hence the
-// acquire; it reuses their places once it sees the new head, hence the release. Only one thread may reap a context this way.
+// Moves up to `max` events out of the ring. The kernel writes the events before the tail (smp_wmb in aio_complete),
+// hence the acquire; it reuses their places once it sees the new head, hence the release. Only one thread may reap a
+// context this way.
 inline unsigned reap(aio_ring* ring, struct io_event* out, unsigned max) {
   const unsigned nr = ring->nr;
   unsigned head = __atomic_load_n(&ring->head, __ATOMIC_RELAXED);

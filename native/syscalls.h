@@ -1,4 +1,5 @@
-// The kernel's calls, one statement each. They go through libc's syscall(2), so that a preloaded library can stand between.
+// The kernel's calls, one statement each. They go through libc's syscall(2), so that a preloaded library can stand
+// between.
 #pragma once
 
 #include <linux/aio_abi.h>

@@ -23,9 +23,9 @@ export const GUARD_BYTES: number = 1024 * 1024;
 export const MAX_IN_FLIGHT_BYTES: number = 32 * 1024 * 1024;
 /** Once full, the pump waits until there is room for a slice worth submitting. */
 export const RESUME_BYTES: number = 24 * 1024 * 1024;
-/** The first slice's bytes. It doubles while slices are quick and halves when one is not: untouched memory costs 30 times as much. */
-export const FIRST_SLICE_BYTES: number = 1024 * 1024;
-export const MAX_SLICE_BYTES: number = SLICE_REQUESTS * PART_BYTES;
+/** Bytes of one slice. Memory that was never touched counts more: the kernel makes and clears its pages during the submit. */
+export const SLICE_BYTES: number = SLICE_REQUESTS * PART_BYTES;
+export const UNTOUCHED_WEIGHT = 16;
 /** Bytes one file may submit before the next has its turn. */
 export const TURN_BYTES: number = 128 * 1024;
 /** Submits in one turn of the event loop that may look for completions at once; without a bound timers would never fire. */

@@ -7,6 +7,8 @@ import { PART_BYTES } from './policy.ts';
 /** Memory of a context's pool. `dispose` gives it back; what the kernel still uses is given back at the last event. */
 export type PoolBuffer = Buffer<ArrayBuffer> & Disposable;
 
+/** How finely it is known which memory was touched. */
+const TOUCH_BYTES = 65536;
 const MAX_COPY_BYTES = 16 * 1024 * 1024;
 
 /** The data pool of a context: what it hands out, what is in flight, and a region kept back for copying. */
@@ -24,6 +26,7 @@ export class Pool {
   readonly #owned: Uint8Array;
   readonly #claims: Uint32Array;
   readonly #exclusive: Uint32Array;
+  readonly #touched: Uint8Array;
   #fresh = 0;
 
   constructor(byteLength: number, hugePages: boolean, binding: Binding) {
@@ -38,6 +41,7 @@ export class Pool {
     this.#owned = new Uint8Array(pages);
     this.#claims = new Uint32Array(pages);
     this.#exclusive = new Uint32Array(pages);
+    this.#touched = new Uint8Array(Math.ceil(total / TOUCH_BYTES));
   }
 
   get freeBytes(): number {
@@ -144,6 +148,18 @@ export class Pool {
       this.#doomed--;
       this.#dispose(offset);
     }
+  }
+
+  /** Notes that a range is about to be filled. Returns whether all of it was touched before, and so has its pages. */
+  touch(offset: number, length: number): boolean {
+    const first = Math.floor(offset / TOUCH_BYTES);
+    const last = Math.floor((offset + Math.max(length, 1) - 1) / TOUCH_BYTES);
+    let touched = true;
+    for (let at = first; at <= last; at++) {
+      if (this.#touched[at] === 0) touched = false;
+      this.#touched[at] = 1;
+    }
+    return touched;
   }
 
   /** Room to copy a piece: its offset, or -1 where there is none now. */

@@ -34,8 +34,7 @@ export class Submitter {
   /** Slots that are packed but for which the kernel had no room. */
   readonly #carried: number[] = [];
   readonly #slice: Int32Array = new Int32Array(policy.SLICE_REQUESTS);
-  /** Bytes that a slice may have now, and bytes that the present one has. */
-  #sliceBytes = policy.FIRST_SLICE_BYTES;
+  /** Bytes of the present slice, those of untouched memory weighted. */
   #filledBytes = 0;
   #throttled = false;
   #scheduled = false;
@@ -177,13 +176,9 @@ export class Submitter {
 
   #account(tookMs: number, count: number, now: number): void {
     const { counters } = this.#core;
-    const bytes = this.#filledBytes;
     counters.totalSubmitMs += tookMs;
     if (tookMs > counters.longestSubmitMs) counters.longestSubmitMs = tookMs;
-    if (tookMs > policy.GUARD_MS) this.#sliceBytes = Math.max(this.#sliceBytes / 2, policy.PART_BYTES);
-    else if (tookMs <= policy.TURN_BUDGET_MS && bytes * 2 > this.#sliceBytes)
-      this.#sliceBytes = Math.min(this.#sliceBytes * 2, policy.MAX_SLICE_BYTES);
-    if (tookMs > policy.GUARD_MS && bytes <= policy.GUARD_BYTES) this.#guard(count, now);
+    if (tookMs > policy.GUARD_MS && this.#filledBytes <= policy.GUARD_BYTES) this.#guard(count, now);
   }
 
   /** A slow slice that its bytes do not explain: its files submit off-thread for a while. */
@@ -215,7 +210,7 @@ export class Submitter {
     this.#filledBytes = 0;
     // When every file in the round has been asked in vain, the slice is done.
     let asked = 0;
-    while (count < policy.SLICE_REQUESTS && this.#filledBytes < this.#sliceBytes && asked <= this.#ready.size) {
+    while (count < policy.SLICE_REQUESTS && this.#filledBytes < policy.SLICE_BYTES && asked <= this.#ready.size) {
       const target = this.#ready.next();
       if (target === undefined) break;
       const before = target.ready.head;
@@ -229,7 +224,7 @@ export class Submitter {
   /** Packs requests of one file until its turn is over. Returns how many the slice has then. */
   #fillFrom(target: Target, now: number, from: number): number {
     let count = from;
-    const end = Math.min(this.#filledBytes + policy.TURN_BYTES, this.#sliceBytes);
+    const end = Math.min(this.#filledBytes + policy.TURN_BYTES, policy.SLICE_BYTES);
     while (count < policy.SLICE_REQUESTS && this.#filledBytes < end) {
       const request = target.ready.head;
       if (request === undefined) break;
@@ -248,9 +243,17 @@ export class Submitter {
       this.#take(request, way === policy.TRY);
       this.#slice[count] = request.slot;
       this.#pack(request, count++);
-      this.#filledBytes += request.length;
+      this.#filledBytes += this.#weight(request);
     }
     return count;
+  }
+
+  /** What a request adds to its slice, in bytes of touched memory. */
+  #weight({ op, pool, window, length }: Request): number {
+    const at = window === -1 ? pool : window;
+    // What is written was filled by somebody, so its pages are there.
+    if (at === -1 || !policy.isRead(op) || this.#core.pool.touch(at, length)) return length;
+    return length * policy.UNTOUCHED_WEIGHT;
   }
 
   #setAside(request: Request): void {

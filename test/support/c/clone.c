@@ -1,7 +1,8 @@
 // A process that shares its parent's memory (clone(2), CLONE_VM) but nothing else, submits into the parent's context.
-#include "aio.h"
 #include <sched.h>
 #include <sys/wait.h>
+
+#include "aio.h"
 
 enum { REQUESTS = 4, BYTES = 4096, STACK_BYTES = 64 * 1024 };
 
@@ -9,15 +10,15 @@ static aio_context_t ctx;
 static struct iocb iocbs[REQUESTS];
 static long submitted;
 
-static int child(void *unused) {
+static int child(void* unused) {
   (void)unused;
-  struct iocb *pointers[REQUESTS];
+  struct iocb* pointers[REQUESTS];
   for (int i = 0; i < REQUESTS; i++) pointers[i] = &iocbs[i];
   submitted = io_submit(ctx, REQUESTS, pointers);
   return 0;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2) return 2;
   ctx = setup(REQUESTS);
   const int fd = (int)must("open", open(argv[1], O_RDONLY | O_DIRECT));

@@ -1,9 +1,11 @@
-// Kinds of descriptors that Node cannot make: memfd_create(2), timerfd_create(2) and pipe(2) (a FIFO has no RWF_NOWAIT).
-#include "aio.h"
+// Kinds of descriptors that Node cannot make: memfd_create(2), timerfd_create(2) and pipe(2) (a FIFO has no
+// RWF_NOWAIT).
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+
+#include "aio.h"
 
 static int memfd(void) {
   const aio_context_t ctx = setup(1);
@@ -48,7 +50,7 @@ static int nowait_pipe(void) {
   return 0;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc == 2 && strcmp(argv[1], "memfd") == 0) return memfd();
   if (argc == 2 && strcmp(argv[1], "timerfd") == 0) return timerfd();
   if (argc == 2 && strcmp(argv[1], "pipe") == 0) return nowait_pipe();

@@ -1,7 +1,8 @@
 // An eventfd that is signalled by completions and watched edge-triggered (epoll(7), EPOLLET), without ever being read.
-#include "aio.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+
+#include "aio.h"
 
 static int epoll;
 
@@ -10,7 +11,7 @@ static long woken(void) {
   return must("epoll_wait", epoll_wait(epoll, &event, 1, 0));
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const aio_context_t ctx = setup(8);
   const int fd = (int)must("open", open(argv[1], O_RDONLY));

@@ -1,24 +1,25 @@
 // A context after fork(2): what the child gets of every call, and that the parent's goes on.
-#include "aio.h"
 #include <sys/wait.h>
+
+#include "aio.h"
 
 enum { BYTES = 1 << 20 };
 
-static void child(aio_context_t ctx, struct iocb *iocb) {
+static void child(aio_context_t ctx, struct iocb* iocb) {
   struct io_event event;
   struct timespec now = {0};
-  fact("child_magic", ((struct aio_ring *)ctx)->magic);
+  fact("child_magic", ((struct aio_ring*)ctx)->magic);
   fact("child_io_submit", submit_one(ctx, iocb));
   fact("child_io_getevents", io_getevents(ctx, 0, 1, &event, &now));
   fact("child_io_cancel", io_cancel(ctx, iocb, &event));
   fact("child_io_destroy", io_destroy(ctx));
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const aio_context_t ctx = setup(4);
   const int fd = (int)must("open", open(argv[1], O_RDONLY | O_DIRECT));
-  char *buffer = pages(BYTES);
+  char* buffer = pages(BYTES);
   struct iocb large = transfer(IOCB_CMD_PREAD, fd, buffer, BYTES, 0);
   must("io_submit", submit_one(ctx, &large));
   const pid_t pid = (pid_t)must("fork", fork());

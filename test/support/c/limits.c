@@ -1,6 +1,7 @@
 // io_setup under limits of the process (getrlimit(2)) that are lowered to 0 for one call each.
-#include "aio.h"
 #include <sys/resource.h>
+
+#include "aio.h"
 
 static long under(int resource) {
   struct rlimit before, none;

@@ -1,14 +1,15 @@
 // Transfers beside a shared mapping of the file that they move (mmap(2)).
-#include "aio.h"
 #include <sys/mman.h>
+
+#include "aio.h"
 
 enum { BYTES = 4096 };
 
 static aio_context_t ctx;
-static char *map;
+static char* map;
 static int buffered, direct;
 
-static void prepare(const char *path) {
+static void prepare(const char* path) {
   ctx = setup(4);
   buffered = (int)must("open", open(path, O_RDWR | O_CREAT, 0600));
   direct = (int)must("open", open(path, O_RDWR | O_DIRECT));
@@ -17,7 +18,7 @@ static void prepare(const char *path) {
   must("mmap", map == MAP_FAILED ? -1 : 0);
 }
 
-static long move(int opcode, int fd, void *buf) {
+static long move(int opcode, int fd, void* buf) {
   struct iocb iocb = transfer(opcode, fd, buf, BYTES, 0);
   return attempt(ctx, &iocb);
 }
@@ -33,7 +34,7 @@ static int same_page(void) {
 
 // The page is dirty when direct transfers go past it.
 static int dirty_page(void) {
-  char *buffer = pages(BYTES);
+  char* buffer = pages(BYTES);
   memset(map, 'a', BYTES);
   fact("direct_read", move(IOCB_CMD_PREAD, direct, buffer));
   fact("read_sees_stores", buffer[0] == 'a' && buffer[BYTES - 1] == 'a');
@@ -47,7 +48,7 @@ static int dirty_page(void) {
   return 0;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) return 2;
   prepare(argv[2]);
   if (strcmp(argv[1], "same-page") == 0) return same_page();

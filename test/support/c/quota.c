@@ -1,15 +1,16 @@
-// Takes the whole quota of requests with contexts of one size, says why that ended, and leaves the contexts to the end of the process.
+// Takes the whole quota of requests with contexts of one size, says why that ended, and leaves the contexts to the end
+// of the process.
 #include "aio.h"
 
-static long sysctl(const char *path) {
+static long sysctl(const char* path) {
   long value = -1;
-  FILE *file = fopen(path, "r");
+  FILE* file = fopen(path, "r");
   if (file == NULL || fscanf(file, "%ld", &value) != 1) exit(1);
   fclose(file);
   return value;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const unsigned nr = (unsigned)atoi(argv[1]);
   const long free = sysctl("/proc/sys/fs/aio-max-nr") - sysctl("/proc/sys/fs/aio-nr");

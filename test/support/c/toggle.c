@@ -1,13 +1,14 @@
 // Direct reads while another thread switches O_DIRECT of the descriptor on and off (fcntl(2), F_SETFL).
-#include "aio.h"
 #include <pthread.h>
+
+#include "aio.h"
 
 enum { READS = 2000, BATCH = 8, BYTES = 4096, BLOCKS = 256 };
 
 static int fd, done;
 static long toggles;
 
-static void *toggle(void *unused) {
+static void* toggle(void* unused) {
   for (int on = 0; !__atomic_load_n(&done, __ATOMIC_ACQUIRE); on = !on) {
     must("fcntl", fcntl(fd, F_SETFL, on ? O_DIRECT : 0));
     toggles++;
@@ -15,11 +16,11 @@ static void *toggle(void *unused) {
   return unused;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const aio_context_t ctx = setup(BATCH);
   fd = (int)must("open", open(argv[1], O_RDONLY | O_DIRECT));
-  char *buffers = pages(BATCH * BYTES);
+  char* buffers = pages(BATCH * BYTES);
   pthread_t toggler;
   must("pthread_create", -pthread_create(&toggler, NULL, toggle, NULL));
   struct iocb iocbs[BATCH], *pointers[BATCH];
