@@ -1,4 +1,5 @@
 import { packerBase64 } from './generated/packer.ts';
+import { wasmBytes } from './wasm.ts';
 
 /**
  * The packer: WebAssembly that writes iocbs and decodes events in linear memory. This is the one file that says what it exports;
@@ -36,17 +37,12 @@ export interface Packer {
 
 let compiled: WebAssembly.Module | undefined;
 
-/** Bytes of a base64 text, without anything of Node's: this also runs in a browser. */
-function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-}
-
 /**
  * A packer over `memory`, a WebAssembly.Memory which must be of fixed size and belong to it alone: whoever writes an iocb commands the kernel.
  * `debug` holds the bytes of another build of it.
  */
 export function instantiatePacker(memory: { readonly buffer: ArrayBuffer }, debug?: Uint8Array<ArrayBuffer>): Packer {
-  compiled ??= new WebAssembly.Module(bytesOf(packerBase64));
+  compiled ??= new WebAssembly.Module(wasmBytes(packerBase64));
   const wasm = debug === undefined ? compiled : new WebAssembly.Module(debug);
   const instance = new WebAssembly.Instance(wasm, { env: { memory } });
   return instance.exports as unknown as Packer;
