@@ -56,5 +56,6 @@ export function isSigned(type: ctype): bool {
 /** Every Linux ABI aligns an integer to its own size, up to a limit of the ABI: 8 on most, 4 on i386, 2 on m68k. */
 export function alignOf(type: ctype): i32 {
   const bytes = bytesOf(type);
-  return bytes < abi.alignBytes ? bytes : abi.alignBytes;
+  if (bytes > abi.alignBytes) return abi.alignBytes;
+  return bytes;
 }

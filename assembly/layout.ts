@@ -7,14 +7,7 @@
  */
 import { abi, name, select } from './abi';
 import { bytesOf, ctype, isSigned } from './ctype';
-import {
-  begin,
-  fieldCount,
-  offsetOfField,
-  structureAlign,
-  structureSize,
-  typeOfField,
-} from './placement';
+import { begin, fieldCount, offsetOfField, structureAlign, structureSize, typeOfField } from './placement';
 import {
   aio_context_t,
   aio_ring,
@@ -29,8 +22,25 @@ import {
   timespec64,
 } from './structures';
 
-export { fieldCount, offsetOfField, structureAlign, structureSize, typeOfField };
-export { aio_context_t, aio_ring, aio_sigset, ctype, io_event, iocb, iocbp, iovec, name, structure, timespec, timespec64 };
+export {
+  aio_context_t,
+  aio_ring,
+  aio_sigset,
+  ctype,
+  fieldCount,
+  io_event,
+  iocb,
+  iocbp,
+  iovec,
+  name,
+  offsetOfField,
+  structure,
+  structureAlign,
+  structureSize,
+  timespec,
+  timespec64,
+  typeOfField,
+};
 
 /** Where the record lies that `read` and `write` work on. No structure is longer than the rest of the page. */
 export const RECORD: i32 = 1024;
@@ -102,16 +112,16 @@ function byteAt(field: i32, significance: i32): usize {
 
 /** Writes the low bytes of `value` into a field of the record. TypeScript has checked that the rest says nothing. */
 export function write(field: i32, value: i64): void {
-  for (let i = 0; i < fieldBytes(field); i++) store<u8>(byteAt(field, i), <u8>(value >> (<i64>i << 3)));
+  for (let i = 0; i < fieldBytes(field); i++) store<u8>(byteAt(field, i), <u8>(value >> ((<i64>i) << 3)));
 }
 
 /** Reads a field of the record, extended by its sign where its type has one. */
 export function read(field: i32): i64 {
   let value: u64 = 0;
-  for (let i = 0; i < fieldBytes(field); i++) value |= (<u64>load<u8>(byteAt(field, i))) << (<u64>i << 3);
+  for (let i = 0; i < fieldBytes(field); i++) value |= (<u64>load<u8>(byteAt(field, i))) << ((<u64>i) << 3);
   if (!fieldSigned(field)) return value;
   const unused: i64 = 64 - (fieldBytes(field) << 3);
-  return (<i64>(value << unused)) >> unused;
+  return <i64>(value << unused) >> unused;
 }
 
 /** Makes every byte of the record zero, padding included: nothing stale may reach the kernel. */

@@ -63,7 +63,8 @@ function agree(abi, swapped) {
       pairs.push([`${structure}_${swapped[field] ?? field}`, layout.offsetOfField(index)]);
     }
     for (const [name, computed] of pairs) {
-      if (exports[name].value !== computed) throw new Error(`${name}: ${exports[name].value} packed, ${computed} laid out`);
+      if (exports[name].value !== computed)
+        throw new Error(`${name}: ${exports[name].value} packed, ${computed} laid out`);
     }
   }
 }
@@ -72,7 +73,10 @@ const abis = members('name');
 agree(Object.fromEntries(abis).x86_64, {});
 agree(Object.fromEntries(abis).s390x, { aio_key: 'aio_rw_flags', aio_rw_flags: 'aio_key' });
 
-const union = (of) => `\n  | ${members(of).map(([name]) => `'${name}'`).join('\n  | ')}`;
+const union = (of) =>
+  `\n  | ${members(of)
+    .map(([name]) => `'${name}'`)
+    .join('\n  | ')}`;
 writeFileSync(
   `${generated}/layout.ts`,
   `// Written by scripts/generate.js.

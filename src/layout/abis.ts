@@ -44,7 +44,8 @@ const X32 = [
   'aio_context_t is 8 bytes in the header, but io_setup writes only the lower 4: set the variable to 0 first',
   'io_pgetevents reads the 64-bit aio_sigset (16 bytes), not the 8 bytes that a compiler for x32 makes of the declaration',
 ];
-const ALIGN4 = '64-bit integers are aligned to 4 bytes in a structure; no offset changes, since every field of ours fits anyway';
+const ALIGN4 =
+  '64-bit integers are aligned to 4 bytes in a structure; no offset changes, since every field of ours fits anyway';
 
 /** What cannot be computed. The order of the table is that of the list in the documentation. */
 const titles: Record<AbiName, readonly [title: string, ...notes: string[]]> = {
@@ -75,7 +76,10 @@ const titles: Record<AbiName, readonly [title: string, ...notes: string[]]> = {
   arc: ['ARC', ALIGN4],
   csky: ['C-SKY', ALIGN4],
   hexagon: ['Hexagon'],
-  m68k: ['Motorola 68000', 'every integer is aligned to 2 bytes at most; no offset changes, since every field of ours fits anyway'],
+  m68k: [
+    'Motorola 68000',
+    'every integer is aligned to 2 bytes at most; no offset changes, since every field of ours fits anyway',
+  ],
   microblaze: ['MicroBlaze, big-endian', ALIGN4],
   microblazeel: ['MicroBlaze', ALIGN4],
   nios2: ['Nios II', ALIGN4],

@@ -25,6 +25,8 @@ export function invalidValue(name: string, expected: string, actual: unknown): L
 
 /** The number does not fit where it should go: writing it would lose a part of it. */
 export function outOfRange(name: string, range: string, actual: unknown): LayoutError {
-  const error = new RangeError(`The value of "${name}" is out of range. It must be ${range}. Received ${preview(actual)}`);
+  const error = new RangeError(
+    `The value of "${name}" is out of range. It must be ${range}. Received ${preview(actual)}`,
+  );
   return Object.assign(error, { code: 'ERR_OUT_OF_RANGE' as const });
 }

@@ -38,17 +38,18 @@ const numbers = members('structure') as Map<StructName, number>;
 export const structs: readonly StructName[] = Object.freeze([...numbers.keys()]);
 
 /** What each structure is called in C, and which header of the kernel has it; no header where user space has to declare it. */
-export const declarations: Readonly<Record<StructName, { readonly c: string; readonly header?: string }>> = Object.freeze({
-  iocb: { c: 'struct iocb', header: 'linux/aio_abi.h' },
-  io_event: { c: 'struct io_event', header: 'linux/aio_abi.h' },
-  aio_ring: { c: 'struct aio_ring' },
-  iovec: { c: 'struct iovec', header: 'linux/uio.h' },
-  timespec: { c: 'struct __kernel_old_timespec', header: 'linux/time_types.h' },
-  timespec64: { c: 'struct __kernel_timespec', header: 'linux/time_types.h' },
-  aio_sigset: { c: 'struct __aio_sigset' },
-  aio_context_t: { c: 'aio_context_t', header: 'linux/aio_abi.h' },
-  iocbp: { c: 'struct iocb *' },
-});
+export const declarations: Readonly<Record<StructName, { readonly c: string; readonly header?: string }>> =
+  Object.freeze({
+    iocb: { c: 'struct iocb', header: 'linux/aio_abi.h' },
+    io_event: { c: 'struct io_event', header: 'linux/aio_abi.h' },
+    aio_ring: { c: 'struct aio_ring' },
+    iovec: { c: 'struct iovec', header: 'linux/uio.h' },
+    timespec: { c: 'struct __kernel_old_timespec', header: 'linux/time_types.h' },
+    timespec64: { c: 'struct __kernel_timespec', header: 'linux/time_types.h' },
+    aio_sigset: { c: 'struct __aio_sigset' },
+    aio_context_t: { c: 'aio_context_t', header: 'linux/aio_abi.h' },
+    iocbp: { c: 'struct iocb *' },
+  });
 
 /** Names in C that an enumeration cannot have as names of members. */
 const cNames = new Map([

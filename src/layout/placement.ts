@@ -26,6 +26,8 @@ export interface Placement {
   fieldSigned(field: number): number;
   structureSize(): number;
   structureAlign(): number;
+  /** Where the record begins. */
+  readonly RECORD: { readonly value: number };
   /** Makes the record zero, padding included. */
   clear(): void;
   /** Writes and reads a field of the record. */
@@ -48,8 +50,8 @@ export function placement(): LoadedPlacement {
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
     const instance = new WebAssembly.Instance(new WebAssembly.Module(wasmBytes(layoutBase64)), { env: { memory } });
     const { exports } = instance;
-    const start = (exports['RECORD'] as { value: number }).value;
-    loaded = { wasm: exports as unknown as Placement, record: new Uint8Array(memory.buffer, start), exports };
+    const wasm = exports as unknown as Placement;
+    loaded = { wasm, record: new Uint8Array(memory.buffer, wasm.RECORD.value), exports };
   }
   return loaded;
 }

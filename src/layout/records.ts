@@ -93,7 +93,10 @@ export interface Records {
 export type Input<T> = { readonly [K in keyof T]?: bigint | number };
 
 /** The smallest and largest value of a field. */
-export function rangeOf(field: { readonly size: number; readonly signed: boolean }): readonly [min: bigint, max: bigint] {
+export function rangeOf(field: {
+  readonly size: number;
+  readonly signed: boolean;
+}): readonly [min: bigint, max: bigint] {
   const bits = BigInt(field.size * 8);
   return field.signed ? [-(1n << (bits - 1n)), (1n << (bits - 1n)) - 1n] : [0n, (1n << bits) - 1n];
 }
@@ -126,7 +129,11 @@ function put(layout: PlacedLayout, record: unknown, target: Uint8Array, at: numb
   const given = record as Readonly<Record<string, unknown>>;
   for (const name of Object.keys(given)) {
     if (layout.fields.some((field) => field.name === name)) continue;
-    throw invalidValue(layout.name, `an object with no other fields than ${layout.fields.map((f) => f.name).join(', ')}`, name);
+    throw invalidValue(
+      layout.name,
+      `an object with no other fields than ${layout.fields.map((f) => f.name).join(', ')}`,
+      name,
+    );
   }
   const values = layout.fields.map((field) => {
     const value = given[field.name];
@@ -168,7 +175,11 @@ function bytesOf(name: string, bytes: unknown): Uint8Array {
  * @throws {RangeError} `ERR_OUT_OF_RANGE` for a value that does not fit its field or is not exact (a number from 2^53 on); nothing is
  * ever cut off. {TypeError} `ERR_INVALID_ARG_TYPE`, or `ERR_INVALID_ARG_VALUE` for a field or a name that is not known.
  */
-export function encode<S extends StructName>(struct: S, record: Input<Records[S]>, abi?: AbiName): Uint8Array<ArrayBuffer> {
+export function encode<S extends StructName>(
+  struct: S,
+  record: Input<Records[S]>,
+  abi?: AbiName,
+): Uint8Array<ArrayBuffer> {
   return encodeAll(struct, [record], abi);
 }
 
@@ -178,7 +189,11 @@ export function encode<S extends StructName>(struct: S, record: Input<Records[S]
  * @param bytes Exactly as many as the structure has.
  * @throws {RangeError} `ERR_OUT_OF_RANGE` for another length. {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`.
  */
-export function decode<S extends StructName>(struct: S, bytes: ArrayBuffer | ArrayBufferView, abi?: AbiName): Records[S] {
+export function decode<S extends StructName>(
+  struct: S,
+  bytes: ArrayBuffer | ArrayBufferView,
+  abi?: AbiName,
+): Records[S] {
   const layout = placedLayout(struct, abi);
   const source = bytesOf('bytes', bytes);
   if (source.length !== layout.size) {
@@ -213,10 +228,15 @@ export function decodeAll<S extends StructName>(
   const layout = placedLayout(struct, abi);
   const source = bytesOf('bytes', bytes);
   if (source.length % layout.size !== 0) {
-    throw outOfRange('bytes.length', `a multiple of ${layout.size}, the size of ${struct} on ${layout.abi}`, source.length);
+    throw outOfRange(
+      'bytes.length',
+      `a multiple of ${layout.size}, the size of ${struct} on ${layout.abi}`,
+      source.length,
+    );
   }
   const records: Records[S][] = [];
-  for (let at = 0; at < source.length; at += layout.size) records.push(get(layout, source, at) as unknown as Records[S]);
+  for (let at = 0; at < source.length; at += layout.size)
+    records.push(get(layout, source, at) as unknown as Records[S]);
   return records;
 }
 

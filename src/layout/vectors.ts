@@ -1,6 +1,6 @@
 import type { AbiName } from './abis.ts';
-import { type Field, layoutOf, sameLayouts, type StructName, structs } from './layouts.ts';
-import { encode, type Input, rangeOf, type Records } from './records.ts';
+import { type Field, layoutOf, type StructName, sameLayouts, structs } from './layouts.ts';
+import { encode, type Input, type Records, rangeOf } from './records.ts';
 
 /** One structure with known values and its known bytes. */
 export interface VectorCase {
