@@ -47,20 +47,20 @@ export enum name {
 
 /** The selected ABI: what decides where a compiler puts a field, and what the kernel calls there are numbered. */
 export namespace abi {
-  export const bigEndian: bool = false;
+  export let bigEndian: bool = false;
   /** Bytes of a pointer, a `long` and a `size_t`: the same on every Linux ABI. */
-  export const wordBytes: i32 = 8;
+  export let wordBytes: i32 = 8;
   /** Bytes of `__kernel_long_t`: those of a word, but 8 on x32, whose kernel has 64-bit registers. */
-  export const kernelLongBytes: i32 = 8;
+  export let kernelLongBytes: i32 = 8;
   /** The largest alignment that an integer has inside a structure. */
-  export const alignBytes: i32 = 8;
-  export const io_setup: i32 = NONE;
-  export const io_destroy: i32 = NONE;
-  export const io_getevents: i32 = NONE;
-  export const io_submit: i32 = NONE;
-  export const io_cancel: i32 = NONE;
-  export const io_pgetevents: i32 = NONE;
-  export const io_pgetevents_time64: i32 = NONE;
+  export let alignBytes: i32 = 8;
+  export let io_setup: i32 = NONE;
+  export let io_destroy: i32 = NONE;
+  export let io_getevents: i32 = NONE;
+  export let io_submit: i32 = NONE;
+  export let io_cancel: i32 = NONE;
+  export let io_pgetevents: i32 = NONE;
+  export let io_pgetevents_time64: i32 = NONE;
 }
 
 function shape(bigEndian: bool, wordBytes: i32, alignBytes: i32): void {

@@ -36,8 +36,14 @@ export function place(field: i32, type: ctype): void {
   placed(field).offset = at;
   placed(field).type = type;
   end = at + bytesOf(type);
-  if (align > alignment) alignment = align;
+  alignFor(type);
   fields++;
+}
+
+/** Lets a member without bytes of its own, C's flexible array at the end, count for the structure's alignment. */
+export function alignFor(type: ctype): void {
+  const align = alignOf(type);
+  if (align > alignment) alignment = align;
 }
 
 export function fieldCount(): i32 {

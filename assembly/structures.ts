@@ -1,6 +1,6 @@
 import { abi } from './abi';
 import { ctype } from './ctype';
-import { place } from './placement';
+import { alignFor, place } from './placement';
 
 /** The structures by the kernel's names, and below each one's fields. TypeScript reads all these names from the exports. */
 export enum structure {
@@ -106,7 +106,10 @@ function placeIoEvent(): void {
   place(io_event.res2, ctype.__s64);
 }
 
-/** The header of the completion ring, `struct aio_ring` of fs/aio.c; no header for user space has it. The events follow it. */
+/**
+ * The header of the completion ring, `struct aio_ring` of fs/aio.c; no header for user space has it. Its last member is an array
+ * without bounds, the events.
+ */
 function placeAioRing(): void {
   place(aio_ring.id, ctype.unsigned_int);
   place(aio_ring.nr, ctype.unsigned_int);
@@ -116,6 +119,7 @@ function placeAioRing(): void {
   place(aio_ring.compat_features, ctype.unsigned_int);
   place(aio_ring.incompat_features, ctype.unsigned_int);
   place(aio_ring.header_length, ctype.unsigned_int);
+  alignFor(ctype.__u64);
 }
 
 /** `struct iovec` of <linux/uio.h>. */

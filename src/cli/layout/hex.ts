@@ -1,0 +1,31 @@
+/** A line's address or offset: gdb's `0x7ffe10 <name+8>:`, xxd's `00000010:`, hexdump -C's `00000010  `. */
+const PREFIX = /^\s*(?:(?:0x)?[0-9a-f]+(?:\s*<[^>]*>)?:|[0-9a-f]{7,16} {2})/i;
+/** The column of characters at the right: hexdump -C's `|...|`, or xxd's behind two spaces. */
+const SUFFIX = /(?:\|.*\|?|(?<=\S) {2,}\S.*)$/;
+const TOKEN = /^(?:0x)?[0-9a-f]+$/i;
+
+function bytesOfToken(token: string, bigEndian: boolean): number[] | undefined {
+  if (!TOKEN.test(token)) return undefined;
+  const isWord = /^0x/i.test(token);
+  const digits = token.replace(/^0x/i, '');
+  const even = digits.length % 2 === 0 ? digits : isWord ? `0${digits}` : undefined;
+  const bytes = even?.match(/../g)?.map((pair) => Number.parseInt(pair, 16));
+  return isWord && !bigEndian ? bytes?.reverse() : bytes;
+}
+
+/**
+ * Bytes of a text of hexadecimal digits, as tools print memory; undefined where it is something else. A token that begins with 0x is a
+ * number of that many digits in the ABI's byte order; without it digits are bytes in the order of memory.
+ */
+export function parseHex(text: string, bigEndian: boolean): Uint8Array | undefined {
+  const bytes: number[] = [];
+  for (const line of text.split('\n')) {
+    const body = PREFIX.test(line) ? line.replace(PREFIX, '').trimStart().replace(SUFFIX, '') : line;
+    for (const token of body.split(/[\s,:]+/).filter(Boolean)) {
+      const part = bytesOfToken(token, bigEndian);
+      if (part === undefined) return undefined;
+      bytes.push(...part);
+    }
+  }
+  return bytes.length === 0 ? undefined : Uint8Array.from(bytes);
+}
