@@ -98,7 +98,7 @@ export function pack(
 
 /** Puts the address of an iocb that is packed already at `index` of the pointer array. */
 export function point(index: i32, slot: i32): void {
-  store<u64>(pointersAt(control().depth) + (<usize>index << 3), host64(control().controlBase + iocbAt(slot)));
+  store<u64>(pointersAt(control().depth) + ((<usize>index) << 3), host64(control().controlBase + iocbAt(slot)));
 }
 
 /** Writes entry `index` of the iovec table: `length` bytes from `offset` of the pool. */
