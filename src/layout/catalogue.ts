@@ -172,6 +172,8 @@ const events: readonly Row[] = [
       { abis: xtensa, value: 0x800 },
     ],
   ],
+  ['POLLFREE', 'aio_buf of a poll', '4.19', 'ignored', NEVER],
+  ['POLL_BUSY_LOOP', 'aio_buf of a poll', '4.19', 'ignored', NEVER],
   ['POLLRDHUP', 'aio_buf of a poll', '4.19', 'accepted', '', [{ abis: sparc, value: 0x800 }]],
 ];
 

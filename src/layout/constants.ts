@@ -116,3 +116,7 @@ export const POLLMSG = 0x400;
 export const POLLREMOVE = 0x1000;
 /** The other side will send no more. Another number on some ABIs: see the catalogue. */
 export const POLLRDHUP = 0x2000;
+/** Between the kernel and its drivers. */
+export const POLLFREE = 0x4000;
+/** Between the kernel and its drivers. */
+export const POLL_BUSY_LOOP = 0x8000;

@@ -1,7 +1,7 @@
-/** A line's address or offset: gdb's `0x7ffe10 <name+8>:`, xxd's `00000010:`, hexdump -C's `00000010  `. */
-const PREFIX = /^\s*(?:(?:0x)?[0-9a-f]+(?:\s*<[^>]*>)?:|[0-9a-f]{7,16} {2})/i;
-/** The column of characters at the right: hexdump -C's `|...|`, or xxd's behind two spaces. */
-const SUFFIX = /(?:\|.*\|?|(?<=\S) {2,}\S.*)$/;
+/** hexdump -C: an offset, the bytes, and the characters between bars. */
+const CANONICAL = /^[0-9a-f]{7,16} {2}([^|]*)(?:\|.*)?$/i;
+/** gdb's `0x7ffe10 <name+8>:` or xxd's `00000010:` before the bytes; xxd has the characters behind two spaces. */
+const ADDRESSED = /^\s*(?:0x)?[0-9a-f]+(?:\s*<[^>]*>)?:\s*(\S+(?:\s\S+)*)/i;
 const TOKEN = /^(?:0x)?[0-9a-f]+$/i;
 
 function bytesOfToken(token: string, bigEndian: boolean): number[] | undefined {
@@ -20,7 +20,7 @@ function bytesOfToken(token: string, bigEndian: boolean): number[] | undefined {
 export function parseHex(text: string, bigEndian: boolean): Uint8Array | undefined {
   const bytes: number[] = [];
   for (const line of text.split('\n')) {
-    const body = PREFIX.test(line) ? line.replace(PREFIX, '').trimStart().replace(SUFFIX, '') : line;
+    const [, body = line] = CANONICAL.exec(line) ?? ADDRESSED.exec(line) ?? [];
     for (const token of body.split(/[\s,:]+/).filter(Boolean)) {
       const part = bytesOfToken(token, bigEndian);
       if (part === undefined) return undefined;
