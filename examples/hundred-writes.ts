@@ -15,7 +15,7 @@ import { support } from 'kaio';
 import { Client, runClient } from './hundred-writes/client.ts';
 import { runJob } from './hundred-writes/job.ts';
 import { type Options, readOptions, UsageError, usage } from './hundred-writes/options.ts';
-import { progress, table } from './hundred-writes/report.ts';
+import { howSubmitted, progress, table } from './hundred-writes/report.ts';
 
 /** Something that the person at the terminal can change; the message says what. */
 class Refusal extends Error {}
@@ -97,14 +97,6 @@ async function hundredWrites(options: Options): Promise<boolean> {
 
 function summary({ files, size, dir }: Options): string {
   return `${files} files of ${size} bytes in ${dir}, written in one turn of the event loop while an HTTP server answers:`;
-}
-
-function howSubmitted(submits: Awaited<ReturnType<typeof runJob>>['submits']): string {
-  const { submits: calls, submittedInline, jobs, submittedOffThread, longestSubmitMs } = submits;
-  return (
-    `kaio submitted ${submittedInline} requests in ${calls} calls on the event loop, the longest of ${longestSubmitMs.toFixed(2)} ms, ` +
-    `and ${submittedOffThread} in ${jobs} jobs off it.`
-  );
 }
 
 /** Runs the job, and answers with the exit code. */

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import type { AioContext, AioFile } from 'kaio';
+import { open } from 'node:fs/promises';
+import type { AioContext } from 'kaio';
 
 /** One way to write files. */
 export interface Engine {
@@ -9,9 +9,12 @@ export interface Engine {
 }
 
 /** What the main job needs of a file; `FileHandle` and `AioFile` both have it. */
-export type Target = Pick<FileHandle | AioFile, 'datasync' | 'close'> & {
+export interface Target {
+  read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
   write(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>;
-};
+  datasync(): Promise<void>;
+  close(): Promise<void>;
+}
 
 /** The three that are compared. Each writes the same memory to files that are there and have their space. */
 export function engines(context: AioContext): Engine[] {

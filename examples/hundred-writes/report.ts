@@ -1,4 +1,4 @@
-import type { Result } from './job.ts';
+import type { Result, SubmitStats } from './job.ts';
 
 /** One row of the table: what it is called, and how it reads for one engine. */
 type Row = [title: string, cell: (result: Result) => string];
@@ -13,7 +13,7 @@ const rows: Row[] = [
   ['HTTP latency, p99', (r) => milliseconds(r.http.p99Ms)],
   ['HTTP latency, max', (r) => milliseconds(r.http.maxMs)],
   ['longest pause of the event loop, at most', (r) => milliseconds(r.longestPauseMs)],
-  ['times submitting put the thread to sleep', (r) => String(r.sleepsSubmitting)],
+  ['times the submitting turn slept', (r) => String(r.sleepsSubmitting)],
   ['CPU used, HTTP server included', (r) => milliseconds(r.cpuMs)],
   ['checksums right', (r) => `${r.checksums.right} of ${r.checksums.right + r.checksums.wrong}`],
 ];
@@ -28,6 +28,20 @@ export function table(results: Result[]): string {
   const pad = (text: string, column: number) =>
     column === 0 ? text.padEnd(widths[0]!) : text.padStart(widths[column]!);
   return cells.map((row) => row.map(pad).join('   ').trimEnd()).join('\n');
+}
+
+/** A sentence on how kaio submitted. */
+export function howSubmitted({
+  submits,
+  submittedInline,
+  jobs,
+  submittedOffThread,
+  longestSubmitMs,
+}: SubmitStats): string {
+  return (
+    `kaio submitted ${submittedInline} requests (parts of writes, and syncs) in ${submits} calls on the event loop, the longest of ` +
+    `${longestSubmitMs.toFixed(2)} ms, and ${submittedOffThread} in ${jobs} jobs off it.`
+  );
 }
 
 /** One line that says what is under way, on a terminal only: there it replaces the line before. */
