@@ -33,10 +33,12 @@ const WARM_UP_ROUNDS = 25;
 
 /** Does the same writes with each engine, and answers with what was measured. */
 export async function runJob(job: Job, client: Client): Promise<{ results: Result[]; submits: SubmitStats }> {
-  const paths = Array.from({ length: job.files }, (_, index) => join(job.folder, `file-${index}`));
+  const names = (name: string, count: number) =>
+    Array.from({ length: count }, (_, index) => join(job.folder, `${name}-${index}`));
+  const paths = names('file', job.files);
   const context = new AioContext({ memory: job.files * job.size + COPY_BYTES });
   // A context of its own, so that the other's counters are about what is measured.
-  const reserver = new AioContext({ depth: 1, memory: 65536 });
+  const reserver = new AioContext({ memory: 65536 });
   try {
     progress('Making the data');
     const data = paths.map((_, index) => {
@@ -48,7 +50,7 @@ export async function runJob(job: Job, client: Client): Promise<{ results: Resul
     const writes = engines(context).map((engine) => ({ engine, reserver, paths, data, checksums, client }));
     progress('Warming up');
     await setTimeout(WARM_UP_MS);
-    for (const write of writes) await warmUp({ ...write, paths: paths.slice(0, WARM_UP_FILES) });
+    for (const write of writes) await warmUp({ ...write, paths: names('warm-up', Math.min(WARM_UP_FILES, job.files)) });
     const before = context.stats();
     const results: Result[] = [];
     for (const write of writes) results.push(await runEngine(write));
@@ -124,7 +126,7 @@ async function withFiles<T>(writes: Writes, use: (targets: Target[]) => Promise<
 
 /** Makes the files with all their space, the same way for every engine: writes that must find space first wait in the file system. */
 async function reserve(context: AioContext, paths: string[], size: number): Promise<void> {
-  for (const path of paths) {
+  const reserveOne = async (path: string) => {
     const file = await context.open(path, 'wx+');
     try {
       await file.preallocate(0, size);
@@ -132,7 +134,8 @@ async function reserve(context: AioContext, paths: string[], size: number): Prom
     } finally {
       await file.close();
     }
-  }
+  };
+  await allDone(paths.map(reserveOne));
 }
 
 async function countRight(paths: string[], checksums: string[]): Promise<number> {

@@ -1,22 +1,18 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Disk } from './disks.ts';
-import { leftIn, type Output, root, run, temporaryFolder } from './installed.ts';
+import { describe, expect, test } from 'vitest';
+import { mount, mountSkip, temporaryFolder } from '../support/mounts.ts';
+import { eventually } from '../support/proc.ts';
+import { scratchFolder } from '../support/scratch.ts';
+import { undoing } from '../support/undo.ts';
+import { leftIn, type Output, root, run } from './installed.ts';
 
 const program = join(root, 'examples/out/hundred-writes.js');
 const small = ['--files', '8', '--size', '64KiB'];
 
-let folder: string;
-
-beforeAll(() => {
-  folder = temporaryFolder('main-job');
-});
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = scratchFolder();
 
 function hundredWrites(args: string[], env?: NodeJS.ProcessEnv): Output {
   return run(process.execPath, [program, ...args], root, env);
@@ -109,24 +105,33 @@ describe('where it cannot work it says why in one line, exits with 1 and leaves 
     expect(refusal(['--dir', join(folder, 'nowhere')])).toContain('nowhere is not a folder (ENOENT)');
   });
 
-  test('a file system without direct I/O', ({ skip }) => {
-    using disk = new Disk('ramfs', 'rw');
-    if (disk.unavailable) skip(disk.unavailable);
-    expect(refusal(['--dir', disk.folder])).toContain(`The file system of ${disk.folder} cannot do direct I/O`);
-    expect(readdirSync(disk.folder)).toEqual([]);
+  /** What is said of a file system of this kind, on which nothing may be left. */
+  async function refusalOn(type: string, options: string): Promise<string> {
+    return undoing(async (later) => {
+      const disk = temporaryFolder(later);
+      mount(later, type, 'kaio-test', disk, options);
+      const said = refusal(['--dir', disk]);
+      expect(readdirSync(disk)).toEqual([]);
+      return said;
+    });
+  }
+
+  test('a file system without direct I/O', async ({ skip }) => {
+    const reason = mountSkip();
+    if (reason) skip(reason);
+    expect(await refusalOn('ramfs', 'rw')).toMatch(/The file system of \S+ cannot do direct I\/O/);
   });
 
-  test('a disk that is full', ({ skip }) => {
-    using disk = new Disk('tmpfs', 'size=8m');
-    if (disk.unavailable) skip(disk.unavailable);
-    expect(refusal(['--dir', disk.folder])).toContain('has no room for 100 files of 1048576 bytes (ENOSPC)');
-    expect(readdirSync(disk.folder)).toEqual([]);
+  test('a disk that is full', async ({ skip }) => {
+    const reason = mountSkip();
+    if (reason) skip(reason);
+    expect(await refusalOn('tmpfs', 'size=8m')).toContain('has no room for 100 files of 1048576 bytes (ENOSPC)');
   });
 
-  test('a folder that is read-only', ({ skip }) => {
-    using disk = new Disk('tmpfs', 'size=8m,ro');
-    if (disk.unavailable) skip(disk.unavailable);
-    expect(refusal(['--dir', disk.folder])).toContain('Cannot make files in');
+  test('a folder that is read-only', async ({ skip }) => {
+    const reason = mountSkip();
+    if (reason) skip(reason);
+    expect(await refusalOn('tmpfs', 'size=8m,ro')).toMatch(/Cannot make files in \S+ \(EROFS\)/);
   });
 
   test('too few descriptors', () => {
@@ -139,25 +144,18 @@ describe('where it cannot work it says why in one line, exits with 1 and leaves 
   });
 });
 
-/** Processes that run the program with this folder: the job itself, and nobody else may still be its child. */
-function clientsOf(pid: number): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((name) => {
-      try {
-        return readFileSync(`/proc/${name}/status`, 'utf8').includes(`\nPPid:\t${pid}\n`);
-      } catch {
-        return false;
-      }
-    })
-    .map(Number);
+/** The processes that a process has started. */
+function childrenOf(pid: number): number[] {
+  const tasks = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return tasks.split(' ').filter(Boolean).map(Number);
 }
 
-async function until<T>(look: () => T | undefined | false): Promise<T> {
-  for (;;) {
-    const found = look();
-    if (found !== undefined && found !== false) return found;
-    await setTimeout(5);
+/** Whether a process runs; one that has ended and that nobody has asked about yet does not. */
+function runs(pid: number): boolean {
+  try {
+    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ');
+  } catch {
+    return false;
   }
 }
 
@@ -166,19 +164,14 @@ test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
   async (signal) => {
     const child = spawn(process.execPath, [program, '--dir', folder], { stdio: 'ignore' });
     const exit = once(child, 'exit');
-    await until(() => leftIn(folder).some((name) => readdirSync(join(folder, name)).length > 50));
-    const [client] = clientsOf(child.pid!);
+    const written = () => leftIn(folder).some((name) => readdirSync(join(folder, name)).length > 50);
+    expect(await eventually(written, 30_000)).toBe(true);
+    const [client] = childrenOf(child.pid!);
     child.kill(signal);
     const [code] = await exit;
     expect(code).toBe({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }[signal]);
     expect(leftIn(folder)).toEqual([]);
     expect(client).toBeDefined();
-    await until(() => {
-      try {
-        return readFileSync(`/proc/${client}/stat`, 'utf8').includes(') Z ');
-      } catch {
-        return true;
-      }
-    });
+    expect(await eventually(() => !runs(client!))).toBe(true);
   },
 );

@@ -33,13 +33,14 @@ export function run(command: string, args: string[], cwd: string = root, env: No
 }
 
 /** As {@link run}, but a failure is an error that shows what the program said. Answers with what it printed. */
-export function mustRun(command: string, args: string[], cwd: string = root): string {
-  const { status, stdout, stderr } = run(command, args, cwd);
+export function mustRun(command: string, args: string[], cwd: string = root, env: NodeJS.ProcessEnv = {}): string {
+  const { status, stdout, stderr } = run(command, args, cwd, env);
   if (status !== 0) throw new Error(`${command} ${args.join(' ')}: exit code ${status}\n${stdout}\n${stderr}`);
   return stdout;
 }
 
-export function temporaryFolder(name: string): string {
+/** A folder that has nothing to do with the repository: no package is found from there by accident. */
+export function distantFolder(name: string): string {
   return mkdtempSync(join(tmpdir(), `kaio-test-${name}-`));
 }
 
@@ -63,7 +64,7 @@ export function pack(folder: string): Tarball {
 }
 
 export class Installed {
-  readonly folder: string = temporaryFolder('installed');
+  readonly folder: string = distantFolder('installed');
   readonly tarball: Tarball = pack(this.folder);
 
   constructor() {

@@ -1,8 +1,10 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Installed, leftIn, mustRun, root, run, temporaryFolder } from './installed.ts';
+import { scratchFolder } from '../support/scratch.ts';
+import { distantFolder, Installed, leftIn, mustRun, root, run } from './installed.ts';
 
+const folder = scratchFolder();
 let installed: Installed;
 
 beforeAll(() => {
@@ -24,24 +26,24 @@ const commands = (name: string) => blocks(name, 'sh').flatMap((text) => text.tri
 
 /** The repository as a fresh clone has it, with what is not committed yet. */
 function freshClone(): string {
-  const folder = temporaryFolder('clone');
+  const clone = distantFolder('clone');
   const files = mustRun('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard']);
   const existing = files.split('\0').filter((path) => path !== '' && existsSync(join(root, path)));
-  mustRun('cp', ['--parents', ...existing, folder]);
-  mustRun('git', ['init', '--quiet'], folder);
-  mustRun('git', ['add', '--all'], folder);
-  return folder;
+  mustRun('cp', ['--parents', ...existing, clone]);
+  mustRun('git', ['init', '--quiet'], clone);
+  mustRun('git', ['add', '--all'], clone);
+  return clone;
 }
 
 test('in a fresh clone the main job and the checks run as the documents say', ({ skip }) => {
   skip(!existsSync(join(root, '.git')), 'this is not a git repository');
-  const folder = freshClone();
+  const clone = freshClone();
   try {
-    const output = mustRun('sh', ['-c', 'npm ci && npm start'], folder);
+    const output = mustRun('sh', ['-c', 'npm ci && npm start'], clone, { TMPDIR: folder });
     expect(output).toMatch(/checksums right +100 of 100 +100 of 100 +100 of 100/);
-    mustRun('npm', ['run', 'check'], folder);
+    mustRun('npm', ['run', 'check'], clone);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    rmSync(clone, { recursive: true, force: true });
   }
 }, 300_000);
 
@@ -66,7 +68,7 @@ test("the README's first program runs with the installed package, and prints wha
   const [program] = blocks('README.md', 'js');
   const [, printed] = /console\.log\(.*\); \/\/ (.*)/.exec(program!)!;
   installed.write('first.js', program!);
-  expect(mustRun(process.execPath, ['first.js'], installed.folder)).toBe(`${printed}\n`);
+  expect(mustRun(process.execPath, [join(installed.folder, 'first.js')], folder)).toBe(`${printed}\n`);
 });
 
 test('the links in the documents lead to files that are there', () => {
@@ -84,17 +86,12 @@ test('every example has a test here', () => {
 });
 
 test('bare-metal goes through its five steps with the installed package and leaves nothing behind', () => {
-  const folder = temporaryFolder('bare-metal');
-  try {
-    const output = mustRun(process.execPath, ['examples/out/bare-metal.js', '--dir', folder], installed.folder);
-    expect(output.match(/^\d\. /gm)).toEqual(['1. ', '2. ', '3. ', '4. ', '5. ']);
-    expect(output).toContain('which is a multiple of 4096 (remainder 0)');
-    expect(output).toContain('io_submit took 1 request: write 4096 bytes at offset 0');
-    expect(output).toContain('io_getevents read 1 event: data 0xcafe, res 4096.');
-    expect(leftIn(folder)).toEqual([]);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const output = mustRun(process.execPath, ['examples/out/bare-metal.js', '--dir', folder], installed.folder);
+  expect(output.match(/^\d\. /gm)).toEqual(['1. ', '2. ', '3. ', '4. ', '5. ']);
+  expect(output).toContain('which is a multiple of 4096 (remainder 0)');
+  expect(output).toContain('io_submit took 1 request: write 4096 bytes at offset 0');
+  expect(output).toContain('io_getevents read 1 event: data 0xcafe, res 4096.');
+  expect(leftIn(folder)).toEqual([]);
 });
 
 test('bare-metal says what is wrong and how to call it', () => {
@@ -108,12 +105,7 @@ test('bare-metal says what is wrong and how to call it', () => {
 });
 
 test('hundred-writes runs with the installed package and leaves nothing behind', () => {
-  const folder = temporaryFolder('hundred-writes');
-  try {
-    const args = ['examples/out/hundred-writes.js', '--files', '10', '--size', '64KiB', '--dir', folder];
-    expect(mustRun(process.execPath, args, installed.folder)).toMatch(/checksums right +10 of 10 +10 of 10 +10 of 10/);
-    expect(leftIn(folder)).toEqual([]);
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const args = ['examples/out/hundred-writes.js', '--files', '10', '--size', '64KiB', '--dir', folder];
+  expect(mustRun(process.execPath, args, installed.folder)).toMatch(/checksums right +10 of 10 +10 of 10 +10 of 10/);
+  expect(leftIn(folder)).toEqual([]);
 });
