@@ -67,6 +67,7 @@ test.for([
   ['1MiB', 1024 ** 2, 20],
 ] as const)(
   'a hundred writes of %s go to the kernel in a few io_submit calls, each to its file, whole and once',
+  { timeout: 240_000 },
   ([option, bytes, most], { skip }) => {
     const reason = untraceable();
     if (reason) skip(reason);
@@ -84,5 +85,4 @@ test.for([
     }
     expect(Math.min(...calls), `calls in each run: ${calls.join(', ')}`).toBeLessThanOrEqual(most);
   },
-  240_000,
 );
