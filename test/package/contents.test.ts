@@ -23,9 +23,8 @@ test('the tarball has everything that package.json names, and what a build from 
   const { exports, bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<string, unknown>;
   const sources = ['binding.gyp', 'native/module.cc', 'native/generated/asserts.h'];
   const documents = ['README.md', 'CHANGELOG.md', 'LICENSE'];
-  expect(installed.tarball.files).toEqual(
-    expect.arrayContaining([...pathsIn(exports), ...pathsIn(bin), ...sources, ...documents]),
-  );
+  const wanted = [...pathsIn(exports), ...pathsIn(bin), ...sources, ...documents];
+  expect(wanted.filter((path) => !installed.tarball.files.includes(path))).toEqual([]);
 });
 
 test('the tarball has nothing else than what a user needs', () => {
