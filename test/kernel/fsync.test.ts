@@ -4,6 +4,7 @@ import { IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_PWRITE } from '../../src/layo
 import { Rig } from '../support/raw.ts';
 import {
   closeNow,
+  connectedSockets,
   descriptorsOf,
   openFile,
   pattern,
@@ -28,9 +29,14 @@ test.each(opcodes)('a directory is synced (opcode %i)', (opcode) => {
   expect(new Rig().attempt({ opcode, fd: openFile(scratch(), O_RDONLY) })).toEqual({ res: 0 });
 });
 
-test.each(opcodes)('what cannot be synced is refused (opcode %i)', (opcode) => {
+test.each(opcodes)('what cannot be synced is refused (opcode %i)', async (opcode) => {
   const rig = new Rig();
-  const refused = [temporaryPipe().writer, openFile('/dev/null', O_RDWR), descriptorsOf('anon_inode:[eventpoll]')[0]!];
+  const refused = [
+    temporaryPipe().writer,
+    openFile('/dev/null', O_RDWR),
+    descriptorsOf('anon_inode:[eventpoll]')[0]!,
+    (await connectedSockets())[0],
+  ];
   for (const fd of refused) expect(rig.attempt({ opcode, fd })).toEqual({ io_submit: 'EINVAL' });
 });
 

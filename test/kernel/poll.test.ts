@@ -132,3 +132,10 @@ test('a write on another thread that races the poll is never missed', async () =
   }
   expect(rig.poll()).toEqual([]);
 });
+
+test('reads, writes and splices on another thread that race the poll are never missed', ({ skip }) => {
+  skip(noCompiler !== undefined, noCompiler);
+  const { path } = temporaryFile({ content: pattern(4096) });
+  const rounds = long ? 50_000 : 5000;
+  expect(observe('splice', path, String(rounds))).toEqual({ readable: rounds, writable: rounds });
+});
