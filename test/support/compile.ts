@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const sources = fileURLToPath(new URL('c/', import.meta.url));
@@ -8,12 +8,14 @@ const cache = fileURLToPath(new URL('../../node_modules/.cache/kaio-test/', impo
 
 /**
  * Compiles test/support/c/`name`.c with the machine's C compiler and returns the path of the result. The name of that file is a hash
- * of source and flags, so that each is compiled once, however many test processes ask for it.
+ * of source, headers and flags, so that each is compiled once, however many test processes ask for it.
  */
 export function compile(name: string, flags: readonly string[] = []): string {
   const source = `${sources}${name}.c`;
+  const headers = readdirSync(sources).filter((file) => file.endsWith('.h'));
+  const texts = [source, ...headers.map((file) => sources + file)].map((file) => readFileSync(file, 'utf8'));
   const hash = createHash('sha256')
-    .update(JSON.stringify([readFileSync(source, 'utf8'), flags]))
+    .update(JSON.stringify([texts, flags]))
     .digest('hex');
   const result = `${cache}${name}-${hash.slice(0, 16)}`;
   if (existsSync(result)) return result;
