@@ -1,10 +1,10 @@
 // Makes transfers through kaio/raw and prints what the kernel answered. The tests of the laboratory run it where something is wrong.
 //
-//   node transfers.js '{"path": ..., "operation": "read" | "write", "count": ..., "bytes": ..., "buffered": ..., "atOnce": ...}'
+//   node transfers.js '{"path": ..., "operation": "read" | "write", "count": ..., "bytes": ..., "buffered": ...}'
 import fs from 'node:fs';
 import * as raw from '../../dist/raw/index.js';
 
-const { path, operation, count, bytes, buffered = false, atOnce = count } = JSON.parse(process.argv[2]);
+const { path, operation, count, bytes, buffered = false } = JSON.parse(process.argv[2]);
 const { O_RDWR, O_CREAT, O_DIRECT } = fs.constants;
 const IOCB_CMD = { read: 0, write: 1 };
 const IOCB_FLAG_RESFD = 1;
@@ -51,7 +51,7 @@ function submit(waiting) {
 
 function reap(min) {
   try {
-    const nr = raw.io_getevents(ctx, min, atOnce, arena.addressOf(events));
+    const nr = raw.io_getevents(ctx, min, count, arena.addressOf(events));
     for (let at = 0; at < nr * 32; at += 32) {
       const index = Number(events.readBigUInt64LE(at));
       const same = events.readBigUInt64LE(at + 8) === addresses[index];

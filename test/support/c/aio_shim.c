@@ -7,16 +7,22 @@
 // event is in our ring.
 //
 //   AIO_SHIM_SETUP_ERRNO=E       io_setup fails with E
-//   AIO_SHIM_FAIL_EVERY=N        every Nth io_submit takes nothing and fails with AIO_SHIM_FAIL_ERRNO (EAGAIN)
+//   AIO_SHIM_FAIL_EVERY=N        every Nth io_submit takes nothing and fails
+//   AIO_SHIM_FAIL_ERRNO=E        with E (EAGAIN)
 //   AIO_SHIM_PARTIAL=K           an io_submit takes at most K requests; "random": from one to all
-//   AIO_SHIM_REFUSE_EVERY=N      every Nth request is a bad one, refused with AIO_SHIM_REFUSE_ERRNO (EINVAL): those
-//   before it are taken AIO_SHIM_RES_EVERY=N         every Nth request moves no data and its event says
-//   AIO_SHIM_RES_ERRNO; "all": 1 to 133 in turn AIO_SHIM_SHORT_EVERY=N       every Nth transfer is of half the length,
-//   in whole AIO_SHIM_SHORT_UNIT (4096) AIO_SHIM_DELAY_EVERY=N       every Nth io_submit sleeps
-//   AIO_SHIM_DELAY_BEFORE_US before and AIO_SHIM_DELAY_AFTER_US after the kernel AIO_SHIM_COMPLETE_DELAY_US=D events
-//   reach the program so much later AIO_SHIM_REORDER=1           events that are there together are shuffled
+//   AIO_SHIM_REFUSE_EVERY=N      every Nth request is a bad one: those before it are taken, and it is refused
+//   AIO_SHIM_REFUSE_ERRNO=E      with E (EINVAL)
+//   AIO_SHIM_RES_EVERY=N         every Nth transfer moves no data, and its event has an error
+//   AIO_SHIM_RES_ERRNO=E         which is E (EIO); "all": 1 to 133 in turn
+//   AIO_SHIM_SHORT_EVERY=N       every Nth transfer is of half the length
+//   AIO_SHIM_SHORT_UNIT=B        in whole B bytes (4096)
+//   AIO_SHIM_DELAY_EVERY=N       every Nth io_submit sleeps
+//   AIO_SHIM_DELAY_BEFORE_US=D   so long before the kernel has the requests
+//   AIO_SHIM_DELAY_AFTER_US=D    and so long after
+//   AIO_SHIM_COMPLETE_DELAY_US=D events reach the program so much later
+//   AIO_SHIM_REORDER=1           events that are there together are shuffled
 //   AIO_SHIM_RING=0              the ring says that it cannot be read, so that io_getevents is the only way
-//   AIO_SHIM_EINTR_EVERY=N       every Nth io_getevents fails with EINTR
+//   AIO_SHIM_EINTR_EVERY=N       every Nth io_getevents that finds nothing fails with EINTR, as a signal makes it
 //   AIO_SHIM_SEED=S              of what is random
 //   AIO_SHIM_REPORT=FILE         counts what was done, as in struct report
 #define _GNU_SOURCE
@@ -387,10 +393,6 @@ static long take(struct ring* ring, long nr, struct io_event* events) {
 static long getevents(struct context* context, long min, long nr, struct io_event* events,
                       const struct timespec* wait) {
   if (min < 0 || nr < 0 || min > nr) return fail(EINVAL);
-  if (due(&getevents_seen, faults.eintr_every)) {
-    count(&report->interrupted);
-    return fail(EINTR);
-  }
   struct timespec end;
   clock_gettime(CLOCK_REALTIME, &end);
   if (wait != NULL) {
@@ -399,6 +401,11 @@ static long getevents(struct context* context, long min, long nr, struct io_even
   }
   pthread_mutex_lock(&context->lock);
   long taken = take(context->ring, nr, events);
+  if (taken == 0 && due(&getevents_seen, faults.eintr_every)) {
+    pthread_mutex_unlock(&context->lock);
+    count(&report->interrupted);
+    return fail(EINTR);
+  }
   while (taken < min) {
     const int over = wait == NULL ? pthread_cond_wait(&context->arrived, &context->lock)
                                   : pthread_cond_timedwait(&context->arrived, &context->lock, &end);
