@@ -1,0 +1,91 @@
+// Whatever the kernel answers, nothing is lost, settled twice, put into the wrong place, leaked or left hanging.
+import { rmSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { runNode } from '../support/child.ts';
+import { scratchFolder } from '../support/scratch.ts';
+import { type Faults, type Report, readReport, shimSkip, withFaults } from '../support/shim.ts';
+
+const { KAIO_LONG } = process.env;
+const OPERATIONS = KAIO_LONG === undefined ? 2000 : 100_000;
+const EIO = 5;
+
+interface Run {
+  name: string;
+  faults: Faults;
+  /** Codes that a request may fail with; anything for '*'. */
+  allowed?: readonly string[];
+  depth?: number;
+  /** What the run must have met, or it shows nothing. */
+  met: keyof Report | 'none';
+}
+
+interface Seen {
+  reads: number;
+  writes: number;
+  short: number;
+  errors: Record<string, number>;
+}
+
+const runs: readonly Run[] = [
+  { name: 'nothing at all', faults: {}, met: 'none' },
+  { name: 'a depth of 2', faults: {}, depth: 2, met: 'none' },
+  { name: 'EAGAIN of every 3rd io_submit', faults: { failEvery: 3 }, met: 'failed' },
+  { name: 'io_submit taking 1 request at most', faults: { partial: 1 }, met: 'partial' },
+  { name: 'io_submit taking 5 requests at most', faults: { partial: 5 }, met: 'partial' },
+  { name: 'io_submit taking any part of a batch', faults: { partial: 'random', failEvery: 7 }, met: 'partial' },
+  { name: 'a bad request in every 13', faults: { refuseEvery: 13 }, allowed: ['EINVAL'], met: 'refused' },
+  { name: 'short transfers', faults: { shortEvery: 3 }, met: 'shortened' },
+  { name: 'EIO in every 7th event', faults: { resEvery: 7, resErrno: EIO }, allowed: ['EIO'], met: 'errors' },
+  { name: 'every errno in events', faults: { resEvery: 5, resErrno: 'all' }, allowed: ['*'], met: 'errors' },
+  { name: 'completions inside of io_submit', faults: { delayEvery: 2, delayAfterUs: 2000 }, met: 'delayed' },
+  { name: 'slow submits', faults: { delayEvery: 5, delayBeforeUs: 5000 }, met: 'delayed' },
+  { name: 'completions late and in any order', faults: { reorder: 1, completeDelayUs: 500 }, met: 'reordered' },
+  {
+    name: 'all of it together',
+    faults: {
+      failEvery: 11,
+      partial: 'random',
+      shortEvery: 9,
+      resEvery: 17,
+      delayEvery: 31,
+      delayAfterUs: 1000,
+      reorder: 1,
+    },
+    allowed: ['EIO'],
+    met: 'errors',
+  },
+];
+
+const folder = scratchFolder();
+
+describe.each([
+  { way: 'the ring', ring: 1 },
+  { way: 'io_getevents', ring: 0 },
+] as const)('reaping by $way', ({ ring }) => {
+  test.for(runs)(
+    'the model holds under $name',
+    { timeout: 700_000 },
+    async ({ faults, allowed = [], depth = 64, met }, { skip }) => {
+      const reason = shimSkip();
+      skip(reason !== false, String(reason));
+      const report = `${folder}/report`;
+      rmSync(report, { force: true });
+      const seed = KAIO_LONG === undefined ? 1 : Math.floor(Math.random() * 2 ** 32);
+      const job = { dir: folder, operations: OPERATIONS, seed, depth, allowed };
+      const child = await runNode(new URL('model.js', import.meta.url), {
+        args: [JSON.stringify(job)],
+        env: withFaults({ ...faults, ring, seed, report }),
+        timeLimitMs: KAIO_LONG === undefined ? 10_000 : 600_000,
+      });
+      const note = `seed ${seed}: ${child.stdout}${child.stderr}`;
+      expect(child, note).toMatchObject({ code: 0, signal: null, timedOut: false, stderr: '' });
+      const seen = JSON.parse(child.stdout) as Seen;
+      expect(seen.reads + seen.writes).toBeGreaterThanOrEqual(OPERATIONS);
+      const counted = readReport(report);
+      expect(counted.delivered).toBe(counted.submitted);
+      if (met !== 'none') expect(counted[met], note).toBeGreaterThan(0);
+      if (met === 'shortened') expect(seen.short).toBeGreaterThan(0);
+      if (allowed.length > 0) expect(Object.keys(seen.errors).length, note).toBeGreaterThan(0);
+    },
+  );
+});

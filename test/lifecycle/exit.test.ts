@@ -1,0 +1,131 @@
+// Whatever a process or a worker is doing when it ends, and however it ends: no crash, no hang, no write into freed memory, and the
+// kernel's quota comes back.
+import { writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AioContext } from '../../src/index.ts';
+import { type ChildResult, runNode } from '../support/child.ts';
+import { fuseSkip, withFuse } from '../support/fuse.ts';
+import { aioNr, eventually } from '../support/proc.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+const states = ['idle', 'queued', 'reads', 'writes', 'copies', 'polls', 'offthread', 'closing'] as const;
+const ends = {
+  main: ['exit', 'throw', 'SIGTERM', 'SIGKILL', 'natural'],
+  worker: ['exit', 'throw', 'SIGTERM', 'SIGKILL', 'natural', 'terminate', 'spin', 'mainExit'],
+} as const;
+
+type State = (typeof states)[number];
+type End = (typeof ends)['worker'][number];
+
+interface Cell {
+  where: 'main' | 'worker';
+  state: State;
+  end: End;
+  contexts: number;
+}
+
+/** The first line that a victim prints. */
+interface Ready {
+  pending: number;
+  aioNr: number;
+}
+
+/** The second: what the main thread finds when its worker has ended. */
+interface Left {
+  exitCode: number;
+  error?: string;
+  contexts: number;
+  clean: boolean;
+}
+
+const { KAIO_LONG } = process.env;
+const RUNS = KAIO_LONG === undefined ? 1 : 25;
+/** Half of what a victim's contexts are made for. What other processes have meanwhile is less. */
+const HALF_QUOTA = 4096;
+const SLOW_WRITE_MS = 200;
+
+const folder = scratchFolder();
+let slow = '';
+let unmount: (() => void) | undefined;
+
+beforeAll(async () => {
+  for (const name of ['read', 'write']) writeFileSync(`${folder}/${name}`, Buffer.alloc(32 * 1024 * 1024, 0xaa));
+  if (fuseSkip() !== false) return;
+  await new Promise<void>((mounted, failed) => {
+    const held = withFuse(async ({ dir, setRules }) => {
+      slow = dir;
+      setRules([{ operation: 'write', delayMs: SLOW_WRITE_MS }]);
+      mounted();
+      await new Promise<void>((resolve) => {
+        unmount = resolve;
+      });
+    });
+    held.catch(failed);
+  });
+});
+
+afterAll(() => {
+  unmount?.();
+});
+
+async function die(cell: Cell): Promise<void> {
+  const files = { read: `${folder}/read`, write: `${folder}/write`, slow };
+  const before = aioNr();
+  const child = await runNode(new URL('victim.js', import.meta.url), { args: [JSON.stringify({ ...cell, files })] });
+  expect(child.timedOut, `it hangs: ${child.stdout}${child.stderr}`).toBe(false);
+  const [ready, left] = child.stdout.split('\n', 2).map((line) => (line === '' ? undefined : JSON.parse(line)));
+  expectState(cell, ready as Ready | undefined, before, child);
+  if (endsProcess(cell)) expectProcessEnd(cell, child);
+  else expectWorkerEnd(cell, left as Left | undefined, child);
+  expect(await eventually(() => aioNr() < before + HALF_QUOTA), 'the quota is not back').toBe(true);
+}
+
+function endsProcess({ where, end }: Cell): boolean {
+  return where === 'main' || end === 'SIGTERM' || end === 'SIGKILL' || end === 'mainExit';
+}
+
+/** The victim really was in that state: or what follows would prove nothing. */
+function expectState({ state }: Cell, ready: Ready | undefined, before: number, child: ChildResult): void {
+  expect(ready, `it never got ready: ${child.stderr}`).toBeDefined();
+  expect(ready?.aioNr).toBeGreaterThan(before + HALF_QUOTA);
+  if (state !== 'idle') expect(ready?.pending).toBeGreaterThan(0);
+}
+
+function expectProcessEnd({ end }: Cell, { code, signal, stderr }: ChildResult): void {
+  const codes: Partial<Record<End, number>> = { exit: 7, throw: 1, natural: 0, mainExit: 7 };
+  if (end === 'SIGTERM' || end === 'SIGKILL') expect({ code, signal }, stderr).toEqual({ code: null, signal: end });
+  else expect({ code, signal }, stderr).toEqual({ code: codes[end], signal: null });
+  // An uncaught error is all that anybody may say.
+  if (end === 'throw') expect(stderr).toContain('on purpose');
+  else expect(stderr).toBe('');
+}
+
+function expectWorkerEnd({ end }: Cell, left: Left | undefined, { code, signal, stderr }: ChildResult): void {
+  expect({ code, signal }, stderr).toEqual({ code: 0, signal: null });
+  const exitCode = end === 'exit' ? 7 : end === 'natural' ? 0 : 1;
+  expect(left).toEqual({ exitCode, contexts: 0, clean: true, ...(end === 'throw' ? { error: 'on purpose' } : {}) });
+  expect(stderr).toBe('');
+}
+
+function stateSkip(state: State): string | false {
+  if (state === 'polls' && !('poll' in AioContext.prototype)) return 'this build has no context.poll';
+  return state === 'offthread' && fuseSkip();
+}
+
+function cells(contexts: number, which: readonly State[]): Cell[] {
+  const places = ['main', 'worker'] as const;
+  return places.flatMap((where) =>
+    which.flatMap((state) => ends[where].map((end) => ({ where, state, end, contexts }) satisfies Cell)),
+  );
+}
+
+for (const cell of [...cells(1, states), ...cells(8, ['reads'])]) {
+  const { where, state, end, contexts } = cell;
+  for (let run = 1; run <= RUNS; run++) {
+    test(`${where}, ${contexts} x ${state}: ${end}${RUNS > 1 ? `, run ${run}` : ''}`, async ({ skip }) => {
+      const reason = stateSkip(state);
+      skip(reason !== false, String(reason));
+      await die(cell);
+    });
+  }
+}
