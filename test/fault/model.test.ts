@@ -6,7 +6,7 @@ import { scratchFolder } from '../support/scratch.ts';
 import { type Faults, type Report, readReport, shimSkip, withFaults } from '../support/shim.ts';
 
 const { KAIO_LONG } = process.env;
-const OPERATIONS = KAIO_LONG === undefined ? 2000 : 100_000;
+const OPERATIONS = KAIO_LONG === undefined ? 1600 : 100_000;
 const EIO = 5;
 
 interface Run {
@@ -15,6 +15,8 @@ interface Run {
   /** Codes that a request may fail with; anything for '*'. */
   allowed?: readonly string[];
   depth?: number;
+  /** Requests of up to 1 MiB, which go to the kernel in parts. */
+  large?: boolean;
   /** What the run must have met, or it shows nothing. */
   met: keyof Report | 'none';
 }
@@ -40,6 +42,14 @@ const runs: readonly Run[] = [
   { name: 'completions inside of io_submit', faults: { delayEvery: 2, delayAfterUs: 2000 }, met: 'delayed' },
   { name: 'slow submits', faults: { delayEvery: 5, delayBeforeUs: 5000 }, met: 'delayed' },
   { name: 'completions late and in any order', faults: { reorder: 1, completeDelayUs: 500 }, met: 'reordered' },
+  { name: 'short parts of large requests', faults: { shortEvery: 5 }, large: true, met: 'shortened' },
+  {
+    name: 'EIO in parts of large requests',
+    faults: { resEvery: 11, resErrno: EIO },
+    large: true,
+    allowed: ['EIO'],
+    met: 'errors',
+  },
   {
     name: 'all of it together',
     faults: {
@@ -65,22 +75,23 @@ describe.each([
   test.for(runs)(
     'the model holds under $name',
     { timeout: 700_000 },
-    async ({ faults, allowed = [], depth = 64, met }, { skip }) => {
+    async ({ faults, allowed = [], depth = 64, large = false, met }, { skip }) => {
       const reason = shimSkip();
       skip(reason !== false, String(reason));
       const report = `${folder}/report`;
       rmSync(report, { force: true });
       const seed = KAIO_LONG === undefined ? 1 : Math.floor(Math.random() * 2 ** 32);
-      const job = { dir: folder, operations: OPERATIONS, seed, depth, allowed };
+      const operations = large ? OPERATIONS / 16 : OPERATIONS;
+      const job = { dir: folder, operations, seed, depth, large, allowed };
       const child = await runNode(new URL('model.js', import.meta.url), {
         args: [JSON.stringify(job)],
         env: withFaults({ ...faults, ring, seed, report }),
-        timeLimitMs: KAIO_LONG === undefined ? 10_000 : 600_000,
+        timeLimitMs: KAIO_LONG === undefined ? 30_000 : 600_000,
       });
       const note = `seed ${seed}: ${child.stdout}${child.stderr}`;
       expect(child, note).toMatchObject({ code: 0, signal: null, timedOut: false, stderr: '' });
       const seen = JSON.parse(child.stdout) as Seen;
-      expect(seen.reads + seen.writes).toBeGreaterThanOrEqual(OPERATIONS);
+      expect(seen.reads + seen.writes).toBeGreaterThanOrEqual(operations);
       const counted = readReport(report);
       expect(counted.delivered).toBe(counted.submitted);
       if (met !== 'none') expect(counted[met], note).toBeGreaterThan(0);
