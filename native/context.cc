@@ -3,6 +3,7 @@
 // write to.
 #include <errno.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include "arguments.h"
 #include "module.h"
@@ -29,6 +30,7 @@ class Context {
   uv_poll_t poll;
   uv_async_t destroyed;
   uv_thread_t destroyer;
+  bool hasDestroyer = false;
   unsigned openHandles = 0;
   bool destroying = false;
   napi_async_cleanup_hook_handle hook = nullptr;
@@ -121,35 +123,33 @@ void onHandleClosed(uv_handle_t* handle) {
   context->release();
 }
 
-void onDestroyed(uv_async_t* async) {
-  auto* context = static_cast<Context*>(async->data);
-  uv_thread_join(&context->destroyer);
+void closeHandles(Context* context) {
   uv_close(reinterpret_cast<uv_handle_t*>(&context->poll), onHandleClosed);
   uv_close(reinterpret_cast<uv_handle_t*>(&context->destroyed), onHandleClosed);
 }
 
-void runDestroyer(void* data) {
+void destroyContext(void* data) {
   auto* context = static_cast<Context*>(data);
   context->offload->stop();
   if (context->destroyAtExit) io_destroy(context->ctx);
   uv_async_send(&context->destroyed);
 }
 
-// io_destroy takes about 30 ms even on an idle context, and waits for everything in flight on a busy one.
+// io_destroy takes about 30 ms even on an idle context, and waits for everything in flight on a busy one: a thread does
+// it.
 void beginDestroy(Context* context) {
   context->destroying = true;
-  uv_loop_t* loop = context->poll.loop;
   uv_poll_stop(&context->poll);
-  uv_async_init(loop, &context->destroyed, onDestroyed);
+  uv_async_init(context->poll.loop, &context->destroyed, [](uv_async_t* async) {
+    auto* ended = static_cast<Context*>(async->data);
+    if (ended->hasDestroyer) uv_thread_join(&ended->destroyer);
+    closeHandles(ended);
+  });
   context->destroyed.data = context;
   context->openHandles++;
-  if (uv_thread_create(&context->destroyer, runDestroyer, context) != 0) {
-    // Without a thread to wait on, wait here.
-    context->offload->stop();
-    if (context->destroyAtExit) io_destroy(context->ctx);
-    uv_close(reinterpret_cast<uv_handle_t*>(&context->poll), onHandleClosed);
-    uv_close(reinterpret_cast<uv_handle_t*>(&context->destroyed), onHandleClosed);
-  }
+  context->hasDestroyer = uv_thread_create(&context->destroyer, destroyContext, context) == 0;
+  // Without a thread to wait on, wait here.
+  if (!context->hasDestroyer) destroyContext(context);
 }
 
 // The environment ends. The kernel may be writing into memory that ends with it, so it waits for us (an ordinary
@@ -235,6 +235,14 @@ napi_value Cancel(napi_env env, napi_callback_info info) {
   return number(env, result < 0 ? -errno : 0);
 }
 
+// sleeps(): how often this thread has given up its processor to wait (getrusage(2), ru_nvcsw): did io_submit wait, or
+// was it preempted?
+napi_value Sleeps(napi_env env, napi_callback_info) {
+  struct rusage usage = {};
+  getrusage(RUSAGE_THREAD, &usage);
+  return number(env, usage.ru_nvcsw & 0x7fffffff);
+}
+
 napi_value Ref(napi_env env, napi_callback_info info) {
   uv_ref(reinterpret_cast<uv_handle_t*>(&contextOf(env, info)->poll));
   return nullptr;
@@ -283,6 +291,7 @@ Napi::Value exportFunctions(Napi::Env env, Context* context) {
   addFunction(context, object, "offload", OffloadSubmit);
   addFunction(context, object, "reap", Reap);
   addFunction(context, object, "cancel", Cancel);
+  addFunction(context, object, "sleeps", Sleeps);
   addFunction(context, object, "ref", Ref);
   addFunction(context, object, "unref", Unref);
   addFunction(context, object, "destroy", Destroy);

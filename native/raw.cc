@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#include <mutex>
 #include <set>
 
 #include "arguments.h"
@@ -23,22 +24,9 @@ Value answer(Napi::Env env, long result) { return Number::New(env, result < 0 ? 
 // The contexts made through kaio/raw that are still alive in this process: readRing follows the address of no others.
 // The lock is held while a ring is read and from before io_destroy unmaps it, so that a worker cannot destroy what
 // another is reading.
-class Living {
- public:
-  Living() { uv_mutex_init(&mutex_); }
-  ~Living() { uv_mutex_destroy(&mutex_); }
-
-  template <typename F>
-  auto with(F use) {
-    uv_mutex_lock(&mutex_);
-    auto result = use(contexts_);
-    uv_mutex_unlock(&mutex_);
-    return result;
-  }
-
- private:
-  uv_mutex_t mutex_;
-  std::set<aio_context_t> contexts_;
+struct Living {
+  std::mutex mutex;
+  std::set<aio_context_t> contexts;
 };
 
 Living& living() {
@@ -48,7 +36,10 @@ Living& living() {
 }
 
 long destroy(aio_context_t ctx) {
-  living().with([ctx](std::set<aio_context_t>& contexts) { return contexts.erase(ctx); });
+  {
+    const std::lock_guard<std::mutex> lock(living().mutex);
+    living().contexts.erase(ctx);
+  }
   return io_destroy(ctx);
 }
 
@@ -61,7 +52,10 @@ Value IoSetup(const CallbackInfo& info) {
   const long result = io_setup(static_cast<unsigned>(nr), ctxp);
   if (result < 0) return answer(info.Env(), result);
   const aio_context_t ctx = *ctxp;
-  living().with([ctx](std::set<aio_context_t>& contexts) { return contexts.insert(ctx); });
+  {
+    const std::lock_guard<std::mutex> lock(living().mutex);
+    living().contexts.insert(ctx);
+  }
   Module::of(info.Env())->rawContexts.insert(ctx);
   return BigInt::New(info.Env(), static_cast<uint64_t>(ctx));
 }
@@ -117,12 +111,11 @@ Value ReadRing(const CallbackInfo& info) {
   const aio_context_t ctx = args.word(0);
   if (args.failed()) return Value();
   aio_ring header = {};
-  const bool found = living().with([&](std::set<aio_context_t>& contexts) {
-    if (contexts.count(ctx) == 0) return false;
+  {
+    const std::lock_guard<std::mutex> lock(living().mutex);
+    if (living().contexts.count(ctx) == 0) return info.Env().Undefined();
     memcpy(&header, reinterpret_cast<const void*>(ctx), sizeof(header));
-    return true;
-  });
-  if (!found) return info.Env().Undefined();
+  }
   const std::pair<const char*, unsigned> fields[] = {
       {"id", header.id},
       {"nr", header.nr},

@@ -14,11 +14,10 @@ export const PART_BYTES: number = 256 * 1024;
 export const SLICE_REQUESTS = 32;
 /** The pump stops when the submits of one turn of the event loop have taken this long. */
 export const TURN_BUDGET_MS = 0.5;
-/** A slice that took longer sends its files to the threads. */
+/** A slice that took longer raises the suspicion that io_submit waits; one that also slept sends its files to the threads. */
 export const GUARD_MS = 1;
+export const SUSPICIOUS_SLICES = 64;
 export const GUARDED_MS = 1000;
-/** A slice with more bytes than this is slow for its size, not for its file. */
-export const GUARD_BYTES: number = 1024 * 1024;
 /** Bytes in flight; a request that is larger goes alone. */
 export const MAX_IN_FLIGHT_BYTES: number = 32 * 1024 * 1024;
 /** Once full, the pump waits until there is room for a slice worth submitting. */

@@ -37,6 +37,8 @@ export class Submitter {
   /** Bytes of the present slice, those of untouched memory weighted. */
   #filledBytes = 0;
   #throttled = false;
+  /** Slices that are yet to be watched for sleeps, because one was slow. */
+  #suspicion = 0;
   #scheduled = false;
   #pumping = false;
   #immediate: NodeJS.Immediate | undefined;
@@ -150,12 +152,7 @@ export class Submitter {
     while (this.#mayGoOn()) {
       const count = this.#fill(now);
       if (count === 0) break;
-      const before = performance.now();
-      this.#submitSlice(count);
-      const after = performance.now();
-      this.#spentMs += after - now;
-      this.#account(after - before, count, after);
-      now = after;
+      now = this.#timedSlice(count, now);
       this.#reapInline();
     }
     this.#dispatchJobs();
@@ -174,21 +171,36 @@ export class Submitter {
     return false;
   }
 
-  #account(tookMs: number, count: number, now: number): void {
-    const { counters } = this.#core;
+  /** Submits a slice and accounts for its time, since `begun` for the budget. Returns the time now. */
+  #timedSlice(count: number, begun: number): number {
+    const { counters, kernel } = this.#core;
+    const suspicious = this.#suspicion > 0;
+    const sleeps = suspicious ? kernel.sleeps() : 0;
+    const before = performance.now();
+    this.#submitSlice(count);
+    const now = performance.now();
+    const tookMs = now - before;
+    this.#spentMs += now - begun;
     counters.totalSubmitMs += tookMs;
     if (tookMs > counters.longestSubmitMs) counters.longestSubmitMs = tookMs;
-    if (tookMs > policy.GUARD_MS && this.#filledBytes <= policy.GUARD_BYTES) this.#guard(count, now);
+    if (suspicious) {
+      this.#suspicion--;
+      if (tookMs > policy.GUARD_MS && kernel.sleeps() > sleeps) this.#guard(count, now);
+    } else if (tookMs > policy.GUARD_MS) {
+      // It was slow; whether it waited or was only preempted, the next slices will tell.
+      this.#suspicion = policy.SUSPICIOUS_SLICES;
+    }
+    return now;
   }
 
-  /** A slow slice that its bytes do not explain: its files submit off-thread for a while. */
+  /** A submit has put the thread to sleep for long: its files submit off-thread for a while. */
   #guard(count: number, now: number): void {
     for (let i = 0; i < count; i++) {
       const target = this.#core.slots.at(this.#slice[i]!)?.target;
       if (target === undefined || target.submit !== 'auto') continue;
       target.guardedUntilMs = now + policy.GUARDED_MS;
       this.#core.counters.guarded++;
-      debug('%s goes off-thread for a second: a submit took too long', target.path ?? target.fd);
+      debug('%s goes off-thread for a second: a submit waited', target.path ?? target.fd);
     }
   }
 

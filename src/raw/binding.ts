@@ -48,6 +48,8 @@ export interface KernelContext {
   readonly reap: () => number;
   /** io_cancel of the iocb that this entry of the pointer array points to. */
   readonly cancel: (index: number) => number;
+  /** How often this thread has slept so far (ru_nvcsw). */
+  readonly sleeps: () => number;
   /** Whether waiting for completions keeps the event loop alive; not at first. */
   readonly ref: () => void;
   readonly unref: () => void;

@@ -32,6 +32,8 @@ export class FakeKernel {
   /** Everything that was ever accepted. */
   readonly history: Submitted[] = [];
   rule: SubmitRule = () => undefined;
+  /** How often this thread has slept: rules that stand still count it up. */
+  sleeps = 0;
   destroyed = false;
   referenced = false;
   readonly cancelled: Submitted[] = [];
@@ -88,6 +90,7 @@ export class FakeKernel {
         this.cancelled.push(iocb!);
         return -constants.errno.EINPROGRESS;
       },
+      sleeps: () => this.sleeps,
       ref: () => {
         this.referenced = true;
       },

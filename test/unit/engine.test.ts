@@ -231,6 +231,30 @@ describe('what would wait', () => {
     expect(sizes).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 
+  test('a file whose submits sleep goes off-thread; one that is only slow does not', async () => {
+    const stand = (ms: number): void => {
+      for (const end = performance.now() + ms; performance.now() < end; );
+    };
+    for (const asleep of [true, false]) {
+      const { engine, kernel } = fakeEngine();
+      const target = fakeTarget();
+      kernel.rule = () => {
+        stand(2);
+        if (asleep) kernel.sleeps++;
+        return undefined;
+      };
+      const ways: boolean[] = [];
+      for (let i = 0; i < 4; i++) {
+        const done = read(engine, target, 0, engine.pool.allocate(512));
+        await turn();
+        ways.push(kernel.inFlight[0]!.offThread);
+        kernel.completeAll();
+        await done;
+      }
+      expect(ways).toEqual([false, false, asleep, asleep]);
+    }
+  });
+
   test('with nowait a refusal is the answer', async () => {
     const { engine, kernel } = fakeEngine();
     const done = read(engine, fakeTarget(), 0, engine.pool.allocate(512), { nowait: true });
