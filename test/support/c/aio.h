@@ -1,7 +1,6 @@
 // What the helpers share: the system calls, and facts printed one `name value` a line for the test that asked.
 #pragma once
 
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
