@@ -110,11 +110,16 @@ const ends = {
 /** How many requests the contexts are made for all together: enough to be told from the contexts of other processes. */
 const QUOTA = 8192;
 
+/** A context is a mapping of the kernel's own. */
+function mappedContexts() {
+  return fs.readFileSync('/proc/self/maps', 'utf8').match(/\/\[aio\]/g)?.length ?? 0;
+}
+
 async function live() {
   const options = { depth: QUOTA / job.contexts, memory: 64 * MEBIBYTE };
   const contexts = Array.from({ length: job.contexts }, () => new AioContext(options));
   await Promise.all(contexts.map((context) => states[job.state](context)));
-  const ready = { ready: true, pending, aioNr: Number(fs.readFileSync('/proc/sys/fs/aio-nr', 'utf8')) };
+  const ready = { pending, contexts: mappedContexts() };
   // Not through the main thread: a signal may be quicker.
   fs.writeSync(1, `${JSON.stringify(ready)}\n`);
   parentPort?.postMessage('ready');
@@ -123,7 +128,7 @@ async function live() {
 
 /** The worker is gone: nothing of it may be left, and nothing may still write into what was its memory. */
 async function lookAround(ending) {
-  const contexts = fs.readFileSync('/proc/self/maps', 'utf8').match(/\/\[aio\]/g)?.length ?? 0;
+  const contexts = mappedContexts();
   const blocks = Array.from({ length: 16 }, () => new Uint8Array(4 * MEBIBYTE));
   await new Promise((resolve) => setTimeout(resolve, 30));
   const clean = blocks.every((block) => Buffer.compare(block, new Uint8Array(block.length)) === 0);
