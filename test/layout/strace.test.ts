@@ -67,7 +67,7 @@ const requests: Request[] = fc
       aio_flags: fc.oneof(fc.constantFrom(0, 1, 2, 3), fc.nat()),
       aio_resfd: fc.constant(0),
     }),
-    400,
+    1000,
   )
   .map((request, i) => (i % 2 === 0 ? request : tamed(request)));
 
