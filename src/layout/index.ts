@@ -17,6 +17,7 @@ export * from './constants.ts';
 export { type DrawOptions, drawSvg, drawTable, drawText } from './draw.ts';
 export type { LayoutError } from './errors.ts';
 export { type Explanation, explain, type Problem } from './explain.ts';
+export { parseHex } from './hex.ts';
 export {
   declarations,
   diffLayouts,

@@ -1,8 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { type Abi, abiOf, type Explanation, explain, layoutOf, type StructName, structs } from '../../layout/index.ts';
+import {
+  type Abi,
+  abiOf,
+  type Explanation,
+  explain,
+  layoutOf,
+  parseHex,
+  type StructName,
+  structs,
+} from '../../layout/index.ts';
 import { paint, type Terminal, UsageError } from '../command.ts';
-import { parseHex } from './hex.ts';
 import { abiNamed, columns, json, structNamed } from './names.ts';
 
 const options = { abi: { type: 'string' }, json: { type: 'boolean' } } as const;
