@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { aioError, type CodedError, systemError } from '../errors.ts';
 import * as abi from '../layout/constants.ts';
@@ -164,6 +165,7 @@ export class Engine implements Ending {
   }
 
   async #close(): Promise<void> {
+    this.#endPolls();
     await Promise.all([...this.#files].map((file) => file.close()));
     if (this.#live.count > 0) {
       await new Promise<void>((resolve) => {
@@ -171,6 +173,17 @@ export class Engine implements Ending {
       });
     }
     await new Promise<void>((resolve) => this.#core.kernel.destroy(resolve));
+  }
+
+  /** A poll may wait for ever; closing the context does not. */
+  #endPolls(): void {
+    this.#live.each((request) => {
+      if (request.op !== abi.IOCB_CMD_POLL || request.settled) return;
+      this.#core.counters.aborted++;
+      settle(request, closedError(), 0);
+      if (request.slot !== -1) this.#submitter.cancel(request.slot);
+    });
+    this.#submitter.schedule();
   }
 
   // ---- A request begins ----------------------------------------------------------------------------------------------------
@@ -203,6 +216,7 @@ export class Engine implements Ending {
       request.resolve = captured;
     } else {
       request.callback = callback;
+      request.resource = new AsyncResource('AIOREQUEST', { requireManualDestroy: true });
     }
     const refusal = this.#refusalOf(request, options) ?? this.#live.add(request);
     if (refusal === undefined) this.#accept(request, options?.signal);

@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import type { Target } from './target.ts';
 
 /** What a promise or a callback is given for a number of bytes; one shared function an operation, so that a request holds no closure. */
@@ -61,6 +62,8 @@ export class Request {
   resolve: (value: unknown) => void = nothing;
   reject: (error: Error) => void = nothing;
   callback: Callback | undefined = undefined;
+  /** Carries the caller's asynchronous context to the callback; a promise does that by itself. */
+  resource: AsyncResource | undefined = undefined;
   shape!: Shape;
   signal: AbortSignal | undefined = undefined;
   onAbort: (() => void) | undefined = undefined;
@@ -85,6 +88,7 @@ export class Request {
     this.resolve = nothing;
     this.reject = nothing;
     this.callback = undefined;
+    this.resource = undefined;
     this.signal = undefined;
     this.onAbort = undefined;
     this.next = undefined;

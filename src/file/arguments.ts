@@ -9,6 +9,11 @@ export function checkView(name: string, value: unknown): Uint8Array {
   return checkMemory(name, new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
 }
 
+export function checkViews(value: unknown): Uint8Array[] {
+  if (!Array.isArray(value)) throw invalidArgType('buffers', 'an array of ArrayBufferView', value);
+  return value.map((view, i) => checkView(`buffers[${i}]`, view));
+}
+
 /** Memory that others may shrink or write to at any time cannot be copied from and to as a whole. */
 function checkMemory(name: string, view: Uint8Array): Uint8Array {
   const { buffer } = view;

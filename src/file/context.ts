@@ -3,10 +3,13 @@ import { Engine } from '../engine/engine.ts';
 import type { PoolBuffer } from '../engine/pool.ts';
 import type { AioStats } from '../engine/stats.ts';
 import { invalidArgType, outOfRange } from '../errors.ts';
+import { IOCB_CMD_POLL } from '../layout/constants.ts';
 import { binding } from '../raw/binding.ts';
+import { checkOptions } from './arguments.ts';
+import { forget, watchForDrop } from './dropped.ts';
 import type { AioFile } from './file.ts';
 import { inspectAs } from './inspect.ts';
-import { type AttachOptions, attachFile, type FileOptions, openFile } from './open.ts';
+import { type AttachOptions, attachFile, descriptorTarget, type FileOptions, openFile } from './open.ts';
 
 const DEFAULT_DEPTH = 128;
 const MAX_DEPTH = 65535;
@@ -24,6 +27,11 @@ export interface AioContextOptions {
   memory?: number;
   /** Ask for transparent huge pages; default true. */
   hugePages?: boolean;
+}
+
+export interface PollOptions {
+  /** Ends the wait: the promise rejects with AbortError. */
+  signal?: AbortSignal;
 }
 
 /**
@@ -45,6 +53,8 @@ export class AioContext implements AsyncDisposable {
     checkNumber('options.memory', memory, MIN_MEMORY_BYTES, MAX_MEMORY_BYTES);
     if (typeof hugePages !== 'boolean') throw invalidArgType('options.hugePages', 'of type boolean', hugePages);
     this.#engine = new Engine({ depth, memory, hugePages, ring: process.env.KAIO_REAP !== 'io_getevents' }, binding());
+    const engine = this.#engine;
+    watchForDrop(this, 'An AioContext', () => engine.close());
   }
 
   /** The context of this thread, made on first use. It never keeps an idle program alive and need not be closed. */
@@ -67,13 +77,13 @@ export class AioContext implements AsyncDisposable {
     options: FileOptions | number | string = {},
   ): Promise<AioFile> {
     const given = typeof options === 'object' && options !== null ? options : { mode: options };
-    return await openFile(this.#engine, path, flags, given);
+    return await openFile(this, this.#engine, path, flags, given);
   }
 
   /** Takes part in a descriptor that somebody else opened and goes on to own: closing the AioFile leaves it open. */
   async attach(fd: number, options: AttachOptions = {}): Promise<AioFile> {
     checkNumber('fd', fd, 0, 0x7fffffff);
-    return await attachFile(this.#engine, fd, options);
+    return await attachFile(this, this.#engine, fd, options);
   }
 
   /**
@@ -89,6 +99,20 @@ export class AioContext implements AsyncDisposable {
   /** Whether `close` has been called. */
   get closed(): boolean {
     return this.#engine.closing;
+  }
+
+  /**
+   * Waits until a descriptor is ready, once (IOCB_CMD_POLL, Linux 4.18): any that poll(2) takes, such as pipes, sockets, eventfds.
+   *
+   * @param events What to wait for, as in <poll.h>: 1 POLLIN, 4 POLLOUT, ...; POLLERR and POLLHUP always count.
+   * @returns The events that are there.
+   */
+  async poll(fd: number, events: number, options: PollOptions = {}): Promise<number> {
+    checkNumber('fd', fd, 0, 0x7fffffff);
+    checkNumber('events', events, 1, 0xffff);
+    const checked = checkOptions(options);
+    const answer = { shape: (ready: number): number => ready, buffer: undefined };
+    return (await this.#engine.command(IOCB_CMD_POLL, descriptorTarget(fd), events, checked, answer)) as number;
   }
 
   /** What this context has done and is doing. */
@@ -110,6 +134,7 @@ export class AioContext implements AsyncDisposable {
 
   /** Refuses new requests, waits for those that were made, closes the files and gives the kernel's context back. Safe to call again. */
   close(): Promise<void> {
+    forget(this);
     return this.#engine.close();
   }
 

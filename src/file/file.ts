@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events';
 import {
   type BigIntStats,
-  close as closeCallback,
   fstat as fstatCallback,
   ftruncate as ftruncateCallback,
   type StatOptions,
@@ -14,11 +13,13 @@ import type { Target } from '../engine/target.ts';
 import { aioError, type CodedError, invalidArgType, invalidArgValue, systemError } from '../errors.ts';
 import { IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
 import { binding } from '../raw/binding.ts';
-import { checkCount, checkOptions, checkPosition, checkView } from './arguments.ts';
+import { checkCount, checkOptions, checkPosition, checkView, checkViews } from './arguments.ts';
+import type { AioContext } from './context.ts';
+import { forget, watchForDrop } from './dropped.ts';
+import type { Handle } from './handle.ts';
 import { inspectAs } from './inspect.ts';
 import type { Nature } from './storage.ts';
 
-const closeDescriptor = promisify(closeCallback);
 const fstat = promisify(fstatCallback) as (fd: number, options?: StatOptions) => Promise<Stats | BigIntStats>;
 const ftruncate = promisify(ftruncateCallback);
 
@@ -33,6 +34,17 @@ export interface WriteResult<T> {
   bytesWritten: number;
   /** What was given. */
   buffer: T;
+}
+
+export interface ReadVResult<T extends readonly NodeJS.ArrayBufferView[]> {
+  bytesRead: number;
+  /** The buffers that were given. */
+  buffers: T;
+}
+
+export interface WriteVResult<T extends readonly NodeJS.ArrayBufferView[]> {
+  bytesWritten: number;
+  buffers: T;
 }
 
 export interface ReadOptions<T extends NodeJS.ArrayBufferView = NodeJS.ArrayBufferView> extends RequestOptions {
@@ -52,12 +64,16 @@ export interface WriteOptions extends RequestOptions {
   position?: number | null;
 }
 
+/** Makes the request once it is known where. */
+type Start = (place: number, answer: Answer) => Promise<unknown> | undefined;
 type Position = number | bigint | null | undefined;
 type ReadCallback<T> = (error: Error | null, bytesRead: number, buffer: T) => void;
 type WriteCallback<T> = (error: Error | null, bytesWritten: number, buffer: T) => void;
 
 const readShape = (bytesRead: number, buffer: unknown): unknown => ({ bytesRead, buffer });
 const writeShape = (bytesWritten: number, buffer: unknown): unknown => ({ bytesWritten, buffer });
+const readVShape = (bytesRead: number, buffers: unknown): unknown => ({ bytesRead, buffers });
+const writeVShape = (bytesWritten: number, buffers: unknown): unknown => ({ bytesWritten, buffers });
 const voidShape = (): unknown => undefined;
 
 /**
@@ -74,32 +90,39 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   readonly direct: boolean;
   /** What direct I/O needs, in bytes: addresses are multiples of `memory`, offsets and lengths multiples of `offset`. 1 without it. */
   readonly alignment: { readonly memory: number; readonly offset: number };
+  /** The context it belongs to, whose `allocate` has the memory for its requests. */
+  readonly context: AioContext;
   readonly #engine: Engine;
   readonly #target: Target;
+  readonly #handle: Handle;
   readonly #nature: Nature;
-  /** We opened the descriptor, so we close it. */
-  readonly #owned: boolean;
-  #closing: Promise<void> | undefined;
-  #closed = false;
   /** The file's own position, and the last request that uses it. */
   #position = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
   /** Use `open` or `context.open`. */
-  constructor(engine: Engine, target: Target, nature: Nature, owned: boolean) {
+  constructor(context: AioContext, handle: Handle, nature: Nature) {
     super();
-    this.#engine = engine;
-    this.#target = target;
+    this.context = context;
+    this.#handle = handle;
+    this.#engine = handle.engine;
+    this.#target = handle.target;
     this.#nature = nature;
-    this.#owned = owned;
     this.direct = nature.direct;
     this.alignment = Object.freeze({ ...nature.alignment });
-    engine.addFile(this);
+    const self = new WeakRef(this);
+    handle.onClosed = () => {
+      const file = self.deref();
+      if (file === undefined) return;
+      forget(file);
+      file.emit('close');
+    };
+    watchForDrop(this, `An AioFile of ${this.path ?? `descriptor ${this.fd}`}`, () => handle.close());
   }
 
   /** The descriptor; -1 once the file is closed. */
   get fd(): number {
-    return this.#closed ? -1 : this.#target.fd;
+    return this.#handle.closed ? -1 : this.#target.fd;
   }
 
   /** The path it was opened with; undefined where the descriptor was attached. */
@@ -192,6 +215,38 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     );
   }
 
+  /**
+   * Reads into several buffers, one after another (preadv(2)).
+   *
+   * @param position First byte of the file; null (default) for the file's own position.
+   */
+  readv<T extends readonly NodeJS.ArrayBufferView[]>(buffers: T, position?: Position): Promise<ReadVResult<T>>;
+  readv<T extends readonly NodeJS.ArrayBufferView[]>(
+    buffers: T,
+    position: Position,
+    options: RequestOptions,
+  ): Promise<ReadVResult<T>>;
+  readv<T extends readonly NodeJS.ArrayBufferView[]>(buffers: T, position: Position, callback: ReadCallback<T>): void;
+  readv(buffers: unknown, position?: unknown, rest?: unknown): Promise<unknown> | undefined {
+    return this.#vectored(IOCB_CMD_PREAD, buffers, position, rest);
+  }
+
+  /**
+   * Writes from several buffers, one after another (pwritev(2)).
+   *
+   * @param position First byte of the file; null (default) for the file's own position.
+   */
+  writev<T extends readonly NodeJS.ArrayBufferView[]>(buffers: T, position?: Position): Promise<WriteVResult<T>>;
+  writev<T extends readonly NodeJS.ArrayBufferView[]>(
+    buffers: T,
+    position: Position,
+    options: RequestOptions,
+  ): Promise<WriteVResult<T>>;
+  writev<T extends readonly NodeJS.ArrayBufferView[]>(buffers: T, position: Position, callback: WriteCallback<T>): void;
+  writev(buffers: unknown, position?: unknown, rest?: unknown): Promise<unknown> | undefined {
+    return this.#vectored(IOCB_CMD_PWRITE, buffers, position, rest);
+  }
+
   /** Makes everything durable that was written before this call (fsync(2)): it waits for the writes requested earlier on this file. */
   sync(options?: RequestOptions): Promise<void>;
   sync(callback: (error: Error | null) => void): void;
@@ -250,16 +305,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
    * write. Safe to call again.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    await this.#target.idle();
-    this.#closed = true;
-    this.#engine.removeFile(this);
-    if (this.#owned) await closeDescriptor(this.#target.fd);
-    this.emit('close');
+    return this.#handle.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -301,27 +347,48 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     if (read && view.byteLength === 0) throw invalidArgValue('buffer', 'is empty and cannot be written', buffer);
     this.#mayBlock(checked);
     const answer: Answer = { shape: read ? readShape : writeShape, buffer, callback };
-    if (at === undefined && !(this.#target.append && !read))
-      return this.#inTurn(op, view, skip, bytes, checked, answer);
+    const start: Start = (place, how) =>
+      this.#engine.transfer(op, this.#target, view, skip, bytes, place, checked, how);
+    return this.#place(read, at, bytes, start, answer);
+  }
+
+  #vectored(op: number, buffers: unknown, position: unknown, rest: unknown): Promise<unknown> | undefined {
+    const read = op === IOCB_CMD_PREAD;
+    const callback = typeof rest === 'function' ? (rest as Callback) : undefined;
+    return this.#attempt(callback, () => {
+      this.#open(read ? 'read' : 'write');
+      const views = checkViews(buffers);
+      const bytes = views.reduce((sum, view) => sum + view.byteLength, 0);
+      const at = checkPosition(position, bytes);
+      const checked = callback === undefined ? checkOptions(rest as RequestOptions | undefined) : undefined;
+      this.#mayBlock(checked);
+      const answer: Answer = { shape: read ? readVShape : writeVShape, buffer: buffers, callback };
+      const start: Start = (place, how) =>
+        this.#engine.transferVector(op, this.#target, views, bytes, place, checked, how);
+      return this.#place(read, at, bytes, start, answer);
+    });
+  }
+
+  /** Starts a request where it belongs: at its position, at the end of a file that appends, or at the file's own position. */
+  #place(
+    read: boolean,
+    at: number | undefined,
+    bytes: number,
+    start: Start,
+    answer: Answer,
+  ): Promise<unknown> | undefined {
+    if (at === undefined && (read || !this.#target.append)) return this.#inTurn(bytes, start, answer);
     const place = at ?? 0;
-    this.#checkAlignment(place, bytes);
-    return this.#engine.transfer(op, this.#target, view, skip, bytes, place, checked, answer);
+    if (read || !this.#target.append) this.#checkAlignment(place, bytes);
+    return start(place, answer);
   }
 
   /** A request at the file's own position: it waits for the one before, because only that one's end says where it begins. */
-  #inTurn(
-    op: number,
-    view: Uint8Array,
-    skip: number,
-    bytes: number,
-    options: RequestOptions | undefined,
-    { shape, buffer, callback }: Answer,
-  ): Promise<unknown> | undefined {
+  #inTurn(bytes: number, start: Start, { shape, buffer, callback }: Answer): Promise<unknown> | undefined {
     const run = async (): Promise<number> => {
       const place = this.#nature.kind === 'stream' ? 0 : this.#position;
       this.#checkAlignment(place, bytes);
-      const count = { shape: (moved: number): unknown => moved, buffer };
-      const moved = (await this.#engine.transfer(op, this.#target, view, skip, bytes, place, options, count)) as number;
+      const moved = (await start(place, { shape: (count) => count, buffer })) as number;
       this.#position += moved;
       return moved;
     };
@@ -361,7 +428,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /** The descriptor; throws what Node's FileHandle rejects with once it is closed. */
   #open(syscall: string): number {
-    if (this.#closing === undefined) return this.#target.fd;
+    if (!this.#handle.closing) return this.#target.fd;
     const error = new Error('file closed: make the request before close(), or open the file again');
     throw Object.assign(error, { code: 'EBADF', syscall, errno: -9 });
   }

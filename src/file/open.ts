@@ -11,8 +11,10 @@ import { promisify } from 'node:util';
 import type { Engine } from '../engine/engine.ts';
 import { type SubmitMode, Target } from '../engine/target.ts';
 import { aioError, type CodedError, invalidArgValue } from '../errors.ts';
+import type { AioContext } from './context.ts';
 import { AioFile } from './file.ts';
 import { flagsOf, modeOf } from './flags.ts';
+import { Handle } from './handle.ts';
 import { type Nature, natureOf } from './storage.ts';
 
 const access = promisify(accessCallback);
@@ -43,6 +45,7 @@ export interface FileOptions extends AttachOptions {
 
 /** Opens a path for a context. */
 export async function openFile(
+  context: AioContext,
   engine: Engine,
   path: PathLike,
   flags: string | number,
@@ -58,7 +61,7 @@ export async function openFile(
   const fd = await openDescriptor(path, number, mode, direct);
   try {
     const nature = await natureOf(fd);
-    return new AioFile(engine, targetOf(fd, pathText(path), nature, submit), nature, true);
+    return new AioFile(context, new Handle(engine, targetOf(fd, pathText(path), nature, submit), true), nature);
   } catch (error) {
     await close(fd);
     throw error;
@@ -66,10 +69,15 @@ export async function openFile(
 }
 
 /** Takes part in a descriptor that somebody else opened and will close. */
-export async function attachFile(engine: Engine, fd: number, options: AttachOptions): Promise<AioFile> {
+export async function attachFile(
+  context: AioContext,
+  engine: Engine,
+  fd: number,
+  options: AttachOptions,
+): Promise<AioFile> {
   const submit = checkSubmit(options.submit);
   const nature = await natureOf(fd);
-  return new AioFile(engine, targetOf(fd, undefined, nature, submit), nature, false);
+  return new AioFile(context, new Handle(engine, targetOf(fd, undefined, nature, submit), false), nature);
 }
 
 function checkSubmit(submit: unknown = 'auto'): SubmitMode {
@@ -80,6 +88,20 @@ function checkSubmit(submit: unknown = 'auto'): SubmitMode {
 function targetOf(fd: number, path: string | undefined, nature: Nature, submit: SubmitMode): Target {
   const { direct, append, size, storage, alignment } = nature;
   return new Target({ fd, path, direct, append, size, storage, submit, memoryAlign: alignment.memory });
+}
+
+/** A descriptor of which nothing needs to be known: for polls. */
+export function descriptorTarget(fd: number): Target {
+  return new Target({
+    fd,
+    path: undefined,
+    direct: false,
+    append: false,
+    size: 0,
+    storage: 'remote',
+    submit: 'auto',
+    memoryAlign: 1,
+  });
 }
 
 function pathText(path: PathLike): string {

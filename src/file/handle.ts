@@ -1,0 +1,54 @@
+import { close as closeCallback } from 'node:fs';
+import { promisify } from 'node:util';
+import type { Closable, Engine } from '../engine/engine.ts';
+import type { Target } from '../engine/target.ts';
+
+const closeDescriptor = promisify(closeCallback);
+
+/**
+ * The descriptor behind an AioFile, and the only thing of it that the engine knows: so an AioFile that nobody holds any more can be
+ * collected, and its descriptor closed.
+ */
+export class Handle implements Closable {
+  readonly engine: Engine;
+  readonly target: Target;
+  /** We opened the descriptor, so we close it. */
+  readonly #owned: boolean;
+  #closing: Promise<void> | undefined;
+  #closed = false;
+  #onClosed: (() => void) | undefined;
+
+  constructor(engine: Engine, target: Target, owned: boolean) {
+    this.engine = engine;
+    this.target = target;
+    this.#owned = owned;
+    engine.addFile(this);
+  }
+
+  get closing(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Called once the descriptor is closed, whoever asked for it. */
+  set onClosed(listener: () => void) {
+    this.#onClosed = listener;
+  }
+
+  /** Waits for what was requested, then closes the descriptor: one that is used again can never receive an old write. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.target.idle();
+    this.#closed = true;
+    this.engine.removeFile(this);
+    if (this.#owned) await closeDescriptor(this.target.fd);
+    this.#onClosed?.();
+  }
+}
