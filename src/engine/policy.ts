@@ -16,6 +16,7 @@ export const SLICE_REQUESTS = 32;
 export const TURN_BUDGET_MS = 0.5;
 /** A slice that took longer raises the suspicion that io_submit waits; one that also slept sends its files to the threads. */
 export const GUARD_MS = 1;
+export const GUARD_TRYING_MS = 20;
 export const SUSPICIOUS_SLICES = 64;
 export const GUARDED_MS = 1000;
 /** Bytes in flight; a request that is larger goes alone. */

@@ -185,7 +185,7 @@ export class Submitter {
     if (tookMs > counters.longestSubmitMs) counters.longestSubmitMs = tookMs;
     if (suspicious) {
       this.#suspicion--;
-      if (tookMs > policy.GUARD_MS && kernel.sleeps() > sleeps) this.#guard(count, now);
+      if (tookMs > policy.GUARD_MS && kernel.sleeps() > sleeps) this.#guard(count, tookMs, now);
     } else if (tookMs > policy.GUARD_MS) {
       // It was slow; whether it waited or was only preempted, the next slices will tell.
       this.#suspicion = policy.SUSPICIOUS_SLICES;
@@ -194,10 +194,13 @@ export class Submitter {
   }
 
   /** A submit has put the thread to sleep for long: its files submit off-thread for a while. */
-  #guard(count: number, now: number): void {
+  #guard(count: number, tookMs: number, now: number): void {
     for (let i = 0; i < count; i++) {
-      const target = this.#core.slots.at(this.#slice[i]!)?.target;
-      if (target === undefined || target.submit !== 'auto') continue;
+      const request = this.#core.slots.at(this.#slice[i]!);
+      if (request === undefined || request.target.submit !== 'auto') continue;
+      // With RWF_NOWAIT only a full device queue makes it sleep, or somebody who traces it: off-thread is no better, unless it is long.
+      if (request.trying && tookMs <= policy.GUARD_TRYING_MS) continue;
+      const { target } = request;
       target.guardedUntilMs = now + policy.GUARDED_MS;
       this.#core.counters.guarded++;
       debug('%s goes off-thread for a second: a submit waited', target.path ?? target.fd);

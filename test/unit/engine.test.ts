@@ -238,6 +238,7 @@ describe('what would wait', () => {
     for (const asleep of [true, false]) {
       const { engine, kernel } = fakeEngine();
       const target = fakeTarget();
+      target.reads.flagOff = true;
       kernel.rule = () => {
         stand(2);
         if (asleep) kernel.sleeps++;
