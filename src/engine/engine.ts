@@ -40,15 +40,6 @@ export interface RequestOptions {
   nowait?: boolean | undefined;
 }
 
-/** How a request is answered. */
-export interface Answer {
-  shape: Shape;
-  /** What the promise or the callback gives back; it stays alive until then. */
-  buffer: unknown;
-  /** In place of a promise. */
-  callback?: Callback | undefined;
-}
-
 /** What closes once nothing of it is in flight. */
 export interface Closable {
   close(): Promise<void>;
@@ -76,7 +67,10 @@ export class Engine implements Ending {
     this.#submitter.completion = this.#completer;
   }
 
-  /** Reads or writes `length` bytes of a view from its byte `skip` on. */
+  /**
+   * Reads or writes `length` bytes of a view from its byte `skip` on. `buffer` is what the answer gives back; it stays alive until then.
+   * With a callback there is no promise.
+   */
   transfer(
     op: number,
     target: Target,
@@ -85,13 +79,23 @@ export class Engine implements Ending {
     length: number,
     position: number,
     options: RequestOptions | undefined,
-    answer: Answer,
+    shape: Shape,
+    buffer: unknown,
+    callback: Callback | undefined,
   ): Promise<unknown> | undefined {
-    const request = this.#request(op, target, length, position, answer);
+    const request = this.#core.requests.take();
+    request.op = op;
+    request.target = target;
+    request.length = length;
+    request.position = position;
+    request.shape = shape;
+    request.buffer = buffer;
     request.view = view;
     request.skip = skip;
-    request.pool = this.#placeOf(target, view, skip);
-    return this.#begin(request, options, answer);
+    const at = this.pool.offsetOf(view);
+    request.memory = at === -1 ? -1 : at + skip;
+    request.pool = this.#fits(target, request.memory) ? request.memory : -1;
+    return this.#begin(request, options, callback);
   }
 
   /** Reads into or writes from several views, one after another; `length` is the sum of theirs. */
@@ -102,16 +106,22 @@ export class Engine implements Ending {
     length: number,
     position: number,
     options: RequestOptions | undefined,
-    answer: Answer,
+    shape: Shape,
+    buffer: unknown,
+    callback: Callback | undefined,
   ): Promise<unknown> | undefined {
-    const request = this.#request(op, target, length, position, answer);
-    request.vector = views;
+    const request = this.#core.requests.take();
     const small = views.length <= IOVECS_PER_SLOT && length <= PART_BYTES;
-    if (small && views.every((view) => this.#placeOf(target, view, 0) !== -1)) {
-      request.op = isRead(op) ? abi.IOCB_CMD_PREADV : abi.IOCB_CMD_PWRITEV;
-      request.pool = 0;
-    }
-    return this.#begin(request, options, answer);
+    const inPlace = small && views.every((view) => this.#fits(target, this.pool.offsetOf(view)));
+    request.op = inPlace ? (isRead(op) ? abi.IOCB_CMD_PREADV : abi.IOCB_CMD_PWRITEV) : op;
+    request.pool = inPlace ? 0 : -1;
+    request.target = target;
+    request.length = length;
+    request.position = position;
+    request.shape = shape;
+    request.buffer = buffer;
+    request.vector = views;
+    return this.#begin(request, options, callback);
   }
 
   /** fsync, fdatasync or poll; `mask` is what to poll for, else 0. */
@@ -120,11 +130,17 @@ export class Engine implements Ending {
     target: Target,
     mask: number,
     options: RequestOptions | undefined,
-    answer: Answer,
+    shape: Shape,
+    callback: Callback | undefined,
   ): Promise<unknown> | undefined {
-    const request = this.#request(op, target, 0, 0, answer);
+    const request = this.#core.requests.take();
+    request.op = op;
+    request.target = target;
+    request.length = 0;
+    request.position = 0;
     request.pool = mask;
-    return this.#begin(request, options, answer);
+    request.shape = shape;
+    return this.#begin(request, options, callback);
   }
 
   stats(): AioStats {
@@ -188,28 +204,17 @@ export class Engine implements Ending {
 
   // ---- A request begins ----------------------------------------------------------------------------------------------------
 
-  #request(op: number, target: Target, length: number, position: number, answer: Answer): Request {
-    const request = this.#core.requests.take();
-    request.op = op;
-    request.target = target;
-    request.length = length;
-    request.position = position;
-    request.pool = -1;
-    request.shape = answer.shape;
-    request.buffer = answer.buffer;
-    return request;
+  /** Whether the file takes data from this place of the pool as it is; otherwise it is copied. */
+  #fits(target: Target, offset: number): boolean {
+    return offset !== -1 && (!target.direct || offset % target.memoryAlign === 0);
   }
 
-  /** Where in the pool the data lies, or -1 where it must be copied. */
-  #placeOf(target: Target, view: Uint8Array, skip: number): number {
-    if (!this.pool.has(view)) return -1;
-    const offset = view.byteOffset + skip;
-    return target.direct && offset % target.memoryAlign !== 0 ? -1 : offset;
-  }
-
-  #begin(request: Request, options: RequestOptions | undefined, answer: Answer): Promise<unknown> | undefined {
+  #begin(
+    request: Request,
+    options: RequestOptions | undefined,
+    callback: Callback | undefined,
+  ): Promise<unknown> | undefined {
     this.#core.counters.requested++;
-    const { callback } = answer;
     let promise: Promise<unknown> | undefined;
     if (callback === undefined) {
       promise = new Promise(capture);

@@ -37,7 +37,7 @@ export class Live {
     request.livePrevious = undefined;
     request.liveNext = undefined;
     this.#count--;
-    this.#unclaim(request, Number.POSITIVE_INFINITY);
+    this.#unclaim(request);
   }
 
   /** Visits every request; `visit` may remove the one it is given. */
@@ -50,50 +50,43 @@ export class Live {
   }
 
   #claim(request: Request): Error | undefined {
-    const exclusive = isRead(request.op);
-    const { view, vector } = request;
-    if (view !== undefined) {
-      if (!this.#pool.has(view)) return undefined;
-      return this.#pool.claim(view.byteOffset + request.skip, request.size, exclusive, this.#overlaps);
-    }
-    if (vector === undefined) return undefined;
+    const { memory, vector } = request;
+    if (memory !== -1) return this.#pool.claim(memory, request.size, isRead(request.op), this.#overlaps);
+    return vector === undefined ? undefined : this.#claimVector(request, vector);
+  }
+
+  #claimVector(request: Request, vector: readonly Uint8Array[]): Error | undefined {
     for (const [i, piece] of vector.entries()) {
-      if (!this.#pool.has(piece)) continue;
-      const refusal = this.#pool.claim(piece.byteOffset, piece.byteLength, exclusive, this.#overlaps);
+      const offset = this.#pool.offsetOf(piece);
+      if (offset === -1) continue;
+      const refusal = this.#pool.claim(offset, piece.byteLength, isRead(request.op), this.#overlaps);
       if (refusal === undefined) continue;
-      this.#unclaim(request, i);
+      this.#unclaimVector(request, vector.slice(0, i));
       return refusal;
     }
     return undefined;
   }
 
-  /** Gives back what `#claim` took: of a vector the first `count` pieces. */
-  #unclaim(request: Request, count: number): void {
-    const exclusive = isRead(request.op);
-    const { view, vector } = request;
-    if (view !== undefined) {
-      // A transfer that went on from where it was cut short has moved its beginning.
-      if (this.#pool.has(view))
-        this.#pool.unclaim(view.byteOffset + request.skip - request.done, request.size, exclusive);
-      return;
-    }
-    for (const piece of vector?.slice(0, count) ?? []) {
-      if (this.#pool.has(piece)) this.#pool.unclaim(piece.byteOffset, piece.byteLength, exclusive);
+  #unclaim(request: Request): void {
+    const { memory, vector } = request;
+    if (memory !== -1) this.#pool.unclaim(memory, request.size, isRead(request.op));
+    else if (vector !== undefined) this.#unclaimVector(request, vector);
+  }
+
+  #unclaimVector(request: Request, vector: readonly Uint8Array[]): void {
+    for (const piece of vector) {
+      const offset = this.#pool.offsetOf(piece);
+      if (offset !== -1) this.#pool.unclaim(offset, piece.byteLength, isRead(request.op));
     }
   }
 
   /** Whether a range of the pool meets one that a living request uses, where one of the two is written to. */
   readonly #overlaps = (offset: number, length: number, exclusive: boolean): boolean => {
+    const meets = (at: number, bytes: number): boolean => at !== -1 && at < offset + length && offset < at + bytes;
     for (let request = this.#first; request !== undefined; request = request.liveNext) {
       if (!exclusive && !isRead(request.op)) continue;
-      const { view } = request;
-      const begin = view === undefined ? 0 : request.skip - request.done;
-      for (const piece of request.vector ?? (view === undefined ? [] : [view])) {
-        if (!this.#pool.has(piece)) continue;
-        const at = piece.byteOffset + begin;
-        const end = view === undefined ? at + piece.byteLength : at + request.size;
-        if (at < offset + length && offset < end) return true;
-      }
+      if (meets(request.memory, request.size)) return true;
+      if (request.vector?.some((piece) => meets(this.#pool.offsetOf(piece), piece.byteLength))) return true;
     }
     return false;
   };

@@ -3,6 +3,7 @@ import type { Target } from './target.ts';
 
 /** What a promise or a callback is given for a number of bytes; one shared function an operation, so that a request holds no closure. */
 export type Shape = (bytes: number, buffer: unknown) => unknown;
+/** What is called in place of settling a promise. */
 export type Callback = (error: Error | null, bytes?: number, buffer?: unknown) => void;
 
 function nothing(): void {}
@@ -24,6 +25,8 @@ export class Request {
   done = 0;
   /** Where the data is in the pool, or the mask of a poll; -1 where it must be copied. */
   pool = -1;
+  /** Where in the pool the caller's one view is, which belongs to this request until it is finished; -1 for other memory. */
+  memory = -1;
   /** The caller's memory: one view, or several in order. It is what the promise gives back, so it stays alive until then. */
   buffer: unknown = undefined;
   view: Uint8Array | undefined = undefined;
@@ -56,8 +59,6 @@ export class Request {
   epoch = 0;
   /** Barriers: how many earlier writes are still open. */
   waiting = 0;
-  /** The pool pages it covers are claimed. */
-  claimed = false;
   settled = false;
   resolve: (value: unknown) => void = nothing;
   reject: (error: Error) => void = nothing;
@@ -101,9 +102,9 @@ export class Request {
     this.nowait = false;
     this.trying = false;
     this.slow = false;
+    this.memory = -1;
     this.slot = -1;
     this.window = -1;
-    this.claimed = false;
     this.settled = false;
     this.openParts = 0;
     this.failure = 0;

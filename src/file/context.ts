@@ -111,8 +111,15 @@ export class AioContext implements AsyncDisposable {
     checkNumber('fd', fd, 0, 0x7fffffff);
     checkNumber('events', events, 1, 0xffff);
     const checked = checkOptions(options);
-    const answer = { shape: (ready: number): number => ready, buffer: undefined };
-    return (await this.#engine.command(IOCB_CMD_POLL, descriptorTarget(fd), events, checked, answer)) as number;
+    const shape = (ready: number): number => ready;
+    return (await this.#engine.command(
+      IOCB_CMD_POLL,
+      descriptorTarget(fd),
+      events,
+      checked,
+      shape,
+      undefined,
+    )) as number;
   }
 
   /** What this context has done and is doing. */

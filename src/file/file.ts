@@ -7,8 +7,9 @@ import {
   type Stats,
 } from 'node:fs';
 import { promisify } from 'node:util';
-import type { Answer, Engine, RequestOptions } from '../engine/engine.ts';
-import type { Callback } from '../engine/request.ts';
+import type { Engine, RequestOptions } from '../engine/engine.ts';
+import { knownLength } from '../engine/pool.ts';
+import type { Callback, Shape } from '../engine/request.ts';
 import type { Target } from '../engine/target.ts';
 import { aioError, type CodedError, invalidArgType, invalidArgValue, systemError } from '../errors.ts';
 import { IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
@@ -65,11 +66,12 @@ export interface WriteOptions extends RequestOptions {
 }
 
 /** Makes the request once it is known where. */
-type Start = (place: number, answer: Answer) => Promise<unknown> | undefined;
+type Start = (place: number, shape: Shape, callback: Callback | undefined) => Promise<unknown> | undefined;
 type Position = number | bigint | null | undefined;
 type ReadCallback<T> = (error: Error | null, bytesRead: number, buffer: T) => void;
 type WriteCallback<T> = (error: Error | null, bytesWritten: number, buffer: T) => void;
 
+const countShape = (bytes: number): unknown => bytes;
 const readShape = (bytesRead: number, buffer: unknown): unknown => ({ bytesRead, buffer });
 const writeShape = (bytesWritten: number, buffer: unknown): unknown => ({ bytesWritten, buffer });
 const readVShape = (bytesRead: number, buffers: unknown): unknown => ({ bytesRead, buffers });
@@ -163,6 +165,17 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     position?: unknown,
     callback?: unknown,
   ): Promise<unknown> | undefined {
+    if (this.#isPlain(bufferOrOptions, offsetOrOptions, lengthOrCallback, position, callback)) {
+      return this.#plain(
+        IOCB_CMD_PREAD,
+        bufferOrOptions,
+        offsetOrOptions,
+        lengthOrCallback,
+        position,
+        readShape,
+        callback,
+      );
+    }
     const whole = bufferOrOptions === undefined || bufferOrOptions === null || isOptions(bufferOrOptions);
     const options = (whole ? (bufferOrOptions ?? {}) : isOptions(offsetOrOptions) ? offsetOrOptions : undefined) as
       | ReadOptions
@@ -205,6 +218,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     position?: unknown,
     callback?: unknown,
   ): Promise<unknown> | undefined {
+    if (!this.#target.append && this.#isPlain(data, offsetOrOptions, lengthOrCallback, position, callback)) {
+      return this.#plain(IOCB_CMD_PWRITE, data, offsetOrOptions, lengthOrCallback, position, writeShape, callback);
+    }
     if (typeof data === 'string') return this.#writeText(data, offsetOrOptions, lengthOrCallback);
     const options = isOptions(offsetOrOptions) ? (offsetOrOptions as WriteOptions) : undefined;
     const done = (options === undefined ? callback : lengthOrCallback) as Callback | undefined;
@@ -314,6 +330,48 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   // ---- One request ---------------------------------------------------------------------------------------------------------
 
+  /**
+   * Whether a request is of the kind that storage engines make by the million: a buffer of `allocate`, and numbers that are right. Then
+   * nothing can fail before the engine has it, and it goes there without further ado. All others take the way that explains mistakes.
+   */
+  #isPlain(buffer: unknown, offset: unknown, length: unknown, position: unknown, callback: unknown): boolean {
+    if (typeof buffer !== 'object' || buffer === null) return false;
+    if (typeof offset !== 'number' || typeof length !== 'number' || typeof position !== 'number') return false;
+    if (offset < 0 || length <= 0 || offset + length > knownLength(buffer)) return false;
+    if ((offset | 0) !== offset || (length | 0) !== length) return false;
+    if (position < 0 || !Number.isSafeInteger(position + length)) return false;
+    const unit = this.alignment.offset;
+    if (unit !== 1 && (position % unit !== 0 || length % unit !== 0)) return false;
+    return (
+      !this.#handle.closing &&
+      this.#nature.kind !== 'stream' &&
+      (callback === undefined || typeof callback === 'function')
+    );
+  }
+
+  #plain(
+    op: number,
+    buffer: unknown,
+    offset: unknown,
+    length: unknown,
+    position: unknown,
+    shape: Shape,
+    callback: unknown,
+  ): Promise<unknown> | undefined {
+    return this.#engine.transfer(
+      op,
+      this.#target,
+      buffer as Uint8Array,
+      offset as number,
+      length as number,
+      position as number,
+      undefined,
+      shape,
+      buffer,
+      callback as Callback | undefined,
+    );
+  }
+
   /** Runs what may throw; what it throws goes where the result would have gone. */
   #attempt<T>(callback: Callback | undefined, run: () => Promise<T> | undefined): Promise<T> | undefined {
     try {
@@ -346,10 +404,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     const checked = checkOptions(options);
     if (read && view.byteLength === 0) throw invalidArgValue('buffer', 'is empty and cannot be written', buffer);
     this.#mayBlock(checked);
-    const answer: Answer = { shape: read ? readShape : writeShape, buffer, callback };
-    const start: Start = (place, how) =>
-      this.#engine.transfer(op, this.#target, view, skip, bytes, place, checked, how);
-    return this.#place(read, at, bytes, start, answer);
+    const start: Start = (place, shape, done) =>
+      this.#engine.transfer(op, this.#target, view, skip, bytes, place, checked, shape, buffer, done);
+    return this.#place(read, at, bytes, start, read ? readShape : writeShape, buffer, callback);
   }
 
   #vectored(op: number, buffers: unknown, position: unknown, rest: unknown): Promise<unknown> | undefined {
@@ -362,10 +419,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
       const at = checkPosition(position, bytes);
       const checked = callback === undefined ? checkOptions(rest as RequestOptions | undefined) : undefined;
       this.#mayBlock(checked);
-      const answer: Answer = { shape: read ? readVShape : writeVShape, buffer: buffers, callback };
-      const start: Start = (place, how) =>
-        this.#engine.transferVector(op, this.#target, views, bytes, place, checked, how);
-      return this.#place(read, at, bytes, start, answer);
+      const start: Start = (place, shape, done) =>
+        this.#engine.transferVector(op, this.#target, views, bytes, place, checked, shape, buffers, done);
+      return this.#place(read, at, bytes, start, read ? readVShape : writeVShape, buffers, callback);
     });
   }
 
@@ -375,20 +431,29 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     at: number | undefined,
     bytes: number,
     start: Start,
-    answer: Answer,
+    shape: Shape,
+    buffer: unknown,
+    callback: Callback | undefined,
   ): Promise<unknown> | undefined {
-    if (at === undefined && (read || !this.#target.append)) return this.#inTurn(bytes, start, answer);
+    const appends = this.#target.append && !read;
+    if (at === undefined && !appends) return this.#inTurn(bytes, start, shape, buffer, callback);
     const place = at ?? 0;
-    if (read || !this.#target.append) this.#checkAlignment(place, bytes);
-    return start(place, answer);
+    if (!appends) this.#checkAlignment(place, bytes);
+    return start(place, shape, callback);
   }
 
   /** A request at the file's own position: it waits for the one before, because only that one's end says where it begins. */
-  #inTurn(bytes: number, start: Start, { shape, buffer, callback }: Answer): Promise<unknown> | undefined {
+  #inTurn(
+    bytes: number,
+    start: Start,
+    shape: Shape,
+    buffer: unknown,
+    callback: Callback | undefined,
+  ): Promise<unknown> | undefined {
     const run = async (): Promise<number> => {
       const place = this.#nature.kind === 'stream' ? 0 : this.#position;
       this.#checkAlignment(place, bytes);
-      const moved = (await start(place, { shape: (count) => count, buffer })) as number;
+      const moved = (await start(place, countShape, undefined)) as number;
       this.#position += moved;
       return moved;
     };
@@ -415,8 +480,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     return this.#attempt(done, () => {
       this.#open(name);
       const checked = typeof options === 'function' ? undefined : checkOptions(options as RequestOptions | undefined);
-      const answer: Answer = { shape: voidShape, buffer: undefined, callback: done };
-      return this.#engine.command(op, this.#target, 0, checked, answer) as Promise<void> | undefined;
+      return this.#engine.command(op, this.#target, 0, checked, voidShape, done) as Promise<void> | undefined;
     });
   }
 

@@ -12,10 +12,21 @@ import {
 import { fakeEngine, fakeTarget, turn } from '../support/fake-kernel.ts';
 
 const { EAGAIN, EBADF, EIO, EOPNOTSUPP } = constants.errno;
-const count = { shape: (bytes: number): unknown => bytes, buffer: undefined };
+const count = (bytes: number): unknown => bytes;
 
 function read(engine: Engine, target: Target, position: number, view: Uint8Array, options?: RequestOptions) {
-  return engine.transfer(IOCB_CMD_PREAD, target, view, 0, view.byteLength, position, options, count) as Promise<number>;
+  return engine.transfer(
+    IOCB_CMD_PREAD,
+    target,
+    view,
+    0,
+    view.byteLength,
+    position,
+    options,
+    count,
+    undefined,
+    undefined,
+  ) as Promise<number>;
 }
 
 function write(engine: Engine, target: Target, position: number, view: Uint8Array, options?: RequestOptions) {
@@ -28,11 +39,13 @@ function write(engine: Engine, target: Target, position: number, view: Uint8Arra
     position,
     options,
     count,
+    undefined,
+    undefined,
   ) as Promise<number>;
 }
 
 function datasync(engine: Engine, target: Target) {
-  return engine.command(IOCB_CMD_FDSYNC, target, 0, undefined, count) as Promise<number>;
+  return engine.command(IOCB_CMD_FDSYNC, target, 0, undefined, count, undefined) as Promise<number>;
 }
 
 describe('submitting', () => {
@@ -451,7 +464,7 @@ describe('ownership', () => {
   test('a poll that is aborted is cancelled in the kernel', async () => {
     const { engine, kernel } = fakeEngine();
     const controller = new AbortController();
-    const done = engine.command(IOCB_CMD_POLL, fakeTarget(), 1, { signal: controller.signal }, count);
+    const done = engine.command(IOCB_CMD_POLL, fakeTarget(), 1, { signal: controller.signal }, count, undefined);
     await turn();
     controller.abort();
     await expect(done).rejects.toMatchObject({ code: 'ABORT_ERR' });
@@ -505,10 +518,8 @@ describe('completions', () => {
         seen.push(i);
         if (i % 3 === 0) throw new Error(`callback ${i}`);
       };
-      engine.transfer(IOCB_CMD_PREAD, target, engine.pool.allocate(512), 0, 512, i * 512, undefined, {
-        ...count,
-        callback,
-      });
+      const view = engine.pool.allocate(512);
+      engine.transfer(IOCB_CMD_PREAD, target, view, 0, 512, i * 512, undefined, count, view, callback);
     }
     await turn();
     kernel.completeAll();
