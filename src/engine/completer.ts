@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { type CompleteMessage, channels } from './channels.ts';
 import { closeWindow } from './copy.ts';
 import type { Core } from './core.ts';
 import { isVectored, isWrite, memoryOf } from './policy.ts';
@@ -20,6 +21,8 @@ export class Completer {
   readonly #core: Core;
   readonly #submitter: Submitter;
   readonly #ending: Ending;
+  /** When the present completions were taken, where latencies are measured. */
+  #nowMs = 0;
 
   constructor(core: Core, submitter: Submitter, ending: Ending) {
     this.#core = core;
@@ -41,6 +44,12 @@ export class Completer {
   complete(count: number): void {
     const core = this.#core;
     if (core.poison !== undefined) return;
+    if (channels.complete.hasSubscribers) {
+      const message: CompleteMessage = { count, ...core.load };
+      channels.complete.publish(message);
+    }
+    // One look at the clock for all of them.
+    if (core.latency !== undefined) this.#nowMs = performance.now();
     const decoded = count < 0 ? 0 : core.packer.decode(count);
     const { completions, completionWords } = core;
     for (let i = 0; i < decoded; i++) {
@@ -96,7 +105,6 @@ export class Completer {
   /** Submits a refused attempt anew: off-thread, unless the file just does not know the flag. */
   #again(request: Request, trying: boolean): void {
     const flagOff = trying && memoryOf(request.target, request.op).flagOff;
-    if (request.window !== -1) closeWindow(this.#core, request, 0, false);
     request.trying = false;
     request.slow = !flagOff;
     if (!trying) this.#core.counters.noRoom++;
@@ -145,12 +153,17 @@ export class Completer {
       root.limit = end;
       root.failure = failure;
     }
+    if (root.submittedMs === 0 || part.submittedMs < root.submittedMs) root.submittedMs = part.submittedMs;
     this.#core.requests.give(part);
     if (--root.openParts === 0) this.#finish(root, root.limit, root.failure);
   }
 
   /** The request is over. As with a single system call, a transfer that got somewhere is short and not an error. */
   #finish(request: Request, bytes: number, errno: number): void {
+    const { latency } = this.#core;
+    if (latency !== undefined && request.submittedMs !== 0) {
+      latency.record(Math.max(1, Math.round((this.#nowMs - request.submittedMs) * 1e6)));
+    }
     const failure = bytes > 0 && errno !== -EFAULT ? 0 : errno;
     this.#ending.finished(request, bytes, failure);
   }

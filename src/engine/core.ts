@@ -1,3 +1,4 @@
+import type { RecordableHistogram } from 'node:perf_hooks';
 import type { CodedError } from '../errors.ts';
 import type { Packer } from '../layout/packer.ts';
 import type { KernelContext } from '../raw/binding.ts';
@@ -30,21 +31,36 @@ export class Core {
   /** The job that carries a slot's request; undefined where it went inline. */
   readonly jobs: (Job | undefined)[];
   readonly counters: Counters = new Counters();
+  /** Latencies in nanoseconds, from the submit to the wake-up that brought the event; only if they were asked for. */
+  readonly latency: RecordableHistogram | undefined;
   readonly requests: RequestPool = new RequestPool();
   /** Bytes that the kernel and the threads have. */
   inFlightBytes = 0;
   /** What ended this context before its time: an event that belongs to no request. */
   poison: CodedError | undefined = undefined;
 
-  constructor(depth: number, kernel: KernelContext, packer: Packer, pool: Pool, completions: Int32Array) {
+  constructor(
+    depth: number,
+    kernel: KernelContext,
+    packer: Packer,
+    pool: Pool,
+    completions: Int32Array,
+    latency: RecordableHistogram | undefined,
+  ) {
     this.depth = depth;
     this.kernel = kernel;
     this.packer = packer;
     this.pool = pool;
     this.completions = completions;
     this.completionWords = packer.completion_words.value;
+    this.latency = latency;
     this.slots = new Slots(depth);
     this.jobs = new Array<Job | undefined>(depth).fill(undefined);
+  }
+
+  /** How busy the context is, as the messages of its channels say it. */
+  get load(): { inFlight: number; inFlightBytes: number } {
+    return { inFlight: this.slots.used, inFlightBytes: this.inFlightBytes };
   }
 
   /** Frees the slot of a request that the kernel is done with. Returns the job it came with. */

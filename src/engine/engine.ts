@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
+import { createHistogram } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { aioError, type CodedError, systemError } from '../errors.ts';
 import * as abi from '../layout/constants.ts';
@@ -25,6 +26,8 @@ export interface EngineOptions {
   /** Bytes of the data pool. */
   memory: number;
   hugePages: boolean;
+  /** Measure the latency of every request. */
+  latency: boolean;
   /** Read the completion ring in memory; otherwise by io_getevents. */
   ring: boolean;
 }
@@ -144,7 +147,7 @@ export class Engine implements Ending {
   }
 
   stats(): AioStats {
-    const { depth, counters, slots, inFlightBytes } = this.#core;
+    const { depth, counters, slots, inFlightBytes, latency } = this.#core;
     return {
       depth,
       queued: this.#live.count - Math.min(slots.used, this.#live.count),
@@ -153,6 +156,7 @@ export class Engine implements Ending {
       ...counters,
       freeBytes: this.pool.freeBytes,
       buffers: this.pool.buffers,
+      latency,
     };
   }
 
@@ -414,7 +418,12 @@ export class Engine implements Ending {
 }
 
 /** Makes the kernel's context and the packer of its control memory. */
-function setUp({ depth, ring }: EngineOptions, pool: Pool, binding: Binding, onWake: (count: number) => void): Core {
+function setUp(
+  { depth, latency, ring }: EngineOptions,
+  pool: Pool,
+  binding: Binding,
+  onWake: (count: number) => void,
+): Core {
   const iovecs = depth * IOVECS_PER_SLOT;
   const [control, packer] = controlMemory(depth, iovecs);
   binding.madvise(control.buffer, binding.MADV_DONTFORK);
@@ -434,13 +443,9 @@ function setUp({ depth, ring }: EngineOptions, pool: Pool, binding: Binding, onW
   const base = binding.addressOf(control.buffer);
   packer.init(depth, iovecs, base, pool.arena.address, context.eventfd, bigEndian ? 1 : 0);
   const words = depth * packer.completion_words.value;
-  return new Core(
-    depth,
-    context as KernelContext,
-    packer,
-    pool,
-    new Int32Array(control.buffer, packer.completionsAt(depth), words),
-  );
+  const completions = new Int32Array(control.buffer, packer.completionsAt(depth), words);
+  const histogram = latency ? createHistogram() : undefined;
+  return new Core(depth, context as KernelContext, packer, pool, completions, histogram);
 }
 
 /** The packer's own memory. It is never handed to anybody: whoever can write an iocb can make the kernel write anywhere. */

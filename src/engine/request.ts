@@ -52,6 +52,8 @@ export class Request {
   limit = 0;
   failure = 0;
 
+  /** When it was first submitted (performance.now); 0 before that. */
+  submittedMs = 0;
   slot = -1;
   /** Where in the copy region this attempt's data is; -1 where it is not copied. */
   window = -1;
@@ -102,6 +104,7 @@ export class Request {
     this.nowait = false;
     this.trying = false;
     this.slow = false;
+    this.submittedMs = 0;
     this.memory = -1;
     this.slot = -1;
     this.window = -1;

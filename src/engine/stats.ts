@@ -1,3 +1,5 @@
+import type { Histogram } from 'node:perf_hooks';
+
 /** What a context has done and is doing; counters run from its creation. Durations are in milliseconds. */
 export interface AioStats {
   /** Requests that may be in flight at once. */
@@ -42,6 +44,11 @@ export interface AioStats {
   copiedBytes: number;
   /** Times a request had to wait for room to copy. */
   copyWaits: number;
+  /**
+   * How long requests took in nanoseconds, from the submit to the event's arrival, as a histogram of `node:perf_hooks`; undefined unless
+   * the context was made with `latency: true`.
+   */
+  latency: Histogram | undefined;
 }
 
 /** The counters that the engine moves; the rest of {@link AioStats} is looked up when somebody asks. */

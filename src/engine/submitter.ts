@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { debuglog } from 'node:util';
 import { IOCB_CMD_POLL, IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, RWF_NOWAIT } from '../layout/constants.ts';
+import { channels, type JobMessage, type SubmitMessage } from './channels.ts';
 import { isCopied, openWindow } from './copy.ts';
 import { type Core, IOVECS_PER_SLOT, type Job } from './core.ts';
 import * as policy from './policy.ts';
@@ -155,7 +156,7 @@ export class Submitter {
       now = this.#timedSlice(count, now);
       this.#reapInline();
     }
-    this.#dispatchJobs();
+    this.#dispatchJobs(now);
     this.#pumping = false;
     this.updateReference();
   }
@@ -183,6 +184,10 @@ export class Submitter {
     this.#spentMs += now - begun;
     counters.totalSubmitMs += tookMs;
     if (tookMs > counters.longestSubmitMs) counters.longestSubmitMs = tookMs;
+    if (channels.submit.hasSubscribers) {
+      const message: SubmitMessage = { count, durationMs: tookMs, ...this.#core.load };
+      channels.submit.publish(message);
+    }
     if (suspicious) {
       this.#suspicion--;
       if (tookMs > policy.GUARD_MS && kernel.sleeps() > sleeps) this.#guard(count, tookMs, now);
@@ -255,7 +260,7 @@ export class Submitter {
         this.#setAside(request);
         continue;
       }
-      this.#take(request, way === policy.TRY);
+      this.#take(request, way === policy.TRY, now);
       this.#slice[count] = request.slot;
       this.#pack(request, count++);
       this.#filledBytes += this.#weight(request);
@@ -292,10 +297,12 @@ export class Submitter {
     return true;
   }
 
-  #take(request: Request, trying: boolean): void {
+  #take(request: Request, trying: boolean, nowMs: number): void {
     this.#core.slots.take(request);
     this.#core.inFlightBytes += request.length;
     request.trying = trying;
+    // The first attempt counts: what a refusal costs is part of the latency.
+    if (request.submittedMs === 0) request.submittedMs = nowMs;
   }
 
   #pack(request: Request, index: number): void {
@@ -384,19 +391,19 @@ export class Submitter {
 
   // ---- Threads -------------------------------------------------------------------------------------------------------------
 
-  #dispatchJobs(): void {
+  #dispatchJobs(nowMs: number): void {
     let turns = this.#slow.size;
     while (turns-- > 0 && this.#activeJobs < policy.MAX_THREADS) {
       const target = this.#slow.next()!;
       while (target.jobs < target.maxJobs && this.#activeJobs < policy.MAX_THREADS) {
-        if (!this.#startJob(target)) break;
+        if (!this.#startJob(target, nowMs)) break;
       }
       if (target.slow.head !== undefined) this.#slow.add(target);
     }
   }
 
   /** Gives a thread the next requests of a file. A job never has more than an eighth of the slots: a blocked one keeps them. */
-  #startJob(target: Target): boolean {
+  #startJob(target: Target, nowMs: number): boolean {
     const core = this.#core;
     const most = Math.min(policy.JOB_REQUESTS, Math.max(1, core.depth >> 3));
     const job: Job = { target, open: 0 };
@@ -410,7 +417,7 @@ export class Submitter {
       }
       if (this.#blocked(request)) break;
       target.slow.shift();
-      this.#take(request, false);
+      this.#take(request, false, nowMs);
       this.#pack(request, job.open++);
       core.jobs[request.slot] = job;
       this.#slice[job.open - 1] = request.slot;
@@ -420,6 +427,10 @@ export class Submitter {
     this.#activeJobs++;
     core.counters.jobs++;
     core.counters.submittedOffThread += job.open;
+    if (channels.job.hasSubscribers) {
+      const message: JobMessage = { count: job.open, fd: target.fd, path: target.path };
+      channels.job.publish(message);
+    }
     const error = core.kernel.offload(0, job.open);
     if (error === 0) return true;
     // No thread can be made at all: each request says so.

@@ -27,6 +27,8 @@ export interface AioContextOptions {
   memory?: number;
   /** Ask for transparent huge pages; default true. */
   hugePages?: boolean;
+  /** Measure how long every request takes: `stats().latency`. It costs about 25 ns a request; default false. */
+  latency?: boolean;
 }
 
 export interface PollOptions {
@@ -48,11 +50,15 @@ export class AioContext implements AsyncDisposable {
    */
   constructor(options: AioContextOptions = {}) {
     if (typeof options !== 'object' || options === null) throw invalidArgType('options', 'of type object', options);
-    const { depth = DEFAULT_DEPTH, memory = DEFAULT_MEMORY_BYTES, hugePages = true } = options;
+    const { depth = DEFAULT_DEPTH, memory = DEFAULT_MEMORY_BYTES, hugePages = true, latency = false } = options;
     checkNumber('options.depth', depth, 1, MAX_DEPTH);
     checkNumber('options.memory', memory, MIN_MEMORY_BYTES, MAX_MEMORY_BYTES);
     if (typeof hugePages !== 'boolean') throw invalidArgType('options.hugePages', 'of type boolean', hugePages);
-    this.#engine = new Engine({ depth, memory, hugePages, ring: process.env.KAIO_REAP !== 'io_getevents' }, binding());
+    if (typeof latency !== 'boolean') throw invalidArgType('options.latency', 'of type boolean', latency);
+    this.#engine = new Engine(
+      { depth, memory, hugePages, latency, ring: process.env.KAIO_REAP !== 'io_getevents' },
+      binding(),
+    );
     const engine = this.#engine;
     watchForDrop(this, 'An AioContext', () => engine.close());
   }

@@ -184,7 +184,10 @@ export class FakeKernel {
 /** An engine over a fake kernel. */
 export function fakeEngine(options: Partial<EngineOptions> = {}): { kernel: FakeKernel; engine: Engine } {
   const kernel = new FakeKernel();
-  const engine = new Engine({ depth: 128, memory: 16 << 20, hugePages: false, ring: true, ...options }, kernel.binding);
+  const engine = new Engine(
+    { depth: 128, memory: 16 << 20, hugePages: false, latency: false, ring: true, ...options },
+    kernel.binding,
+  );
   return { kernel, engine };
 }
 
