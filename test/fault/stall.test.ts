@@ -1,0 +1,117 @@
+// A file system that takes its time holds up its own requests and nothing else.
+import { copyFileSync, writeFileSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { beforeAll, expect, type TestContext, test } from 'vitest';
+import { AioContext } from '../../src/index.ts';
+import { dist, runNode } from '../support/child.ts';
+import { type FuseRule, fuseSkip, withFuse } from '../support/fuse.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+const KIBIBYTE = 1024;
+/** Long against everything that a busy machine does to a process. */
+const DELAY_MS = 1000;
+const slowWrites: FuseRule[] = [{ file: 'slow*', operation: 'write', delayMs: DELAY_MS }];
+
+const folder = scratchFolder();
+
+beforeAll(() => {
+  writeFileSync(`${folder}/full`, Buffer.alloc(1024 * KIBIBYTE, 'x'));
+});
+
+function need(context: TestContext): void {
+  const reason = fuseSkip();
+  context.skip(reason !== false, String(reason));
+}
+
+function median(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+async function timed(action: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await action();
+  return performance.now() - started;
+}
+
+test('while extending writes are stuck, the loop turns, fs answers and other files are read', async (t) => {
+  need(t);
+  await withFuse(async ({ dir, setRules }) => {
+    setRules(slowWrites);
+    await using context = new AioContext();
+    const slow = await Promise.all(Array.from({ length: 6 }, (_, at) => context.open(`${dir}/slow${at}`, 'w+')));
+    await using other = await context.open(`${folder}/full`, 'r');
+    const buffers = slow.map(() => context.allocate(4096));
+    using memory = context.allocate(4096);
+    const delay = monitorEventLoopDelay({ resolution: 5 });
+    delay.enable();
+    let stuck = slow.length;
+    const writes = slow.map((file, at) => file.write(buffers[at]!, 0, 4096, 0).finally(() => stuck--));
+    const [stats, reads]: [number[], number[]] = [[], []];
+    for (let at = 0; at < 100; at++) {
+      stats.push(await timed(() => stat(`${folder}/full`)));
+      reads.push(await timed(() => other.read(memory, 0, 4096, at * 4096)));
+    }
+    delay.disable();
+    // Otherwise nothing was shown.
+    expect(stuck).toBe(slow.length);
+    expect(median(stats)).toBeLessThan(5);
+    expect(median(reads)).toBeLessThan(20);
+    // One inline submit would have held the loop for all of it.
+    expect(delay.max / 1e6).toBeLessThan(DELAY_MS / 2);
+    await Promise.all(writes);
+    await Promise.all(slow.map((file) => file.close()));
+    for (const buffer of buffers) buffer[Symbol.dispose]();
+  });
+});
+
+test('slow reads of one file leave the others their turn', async (t) => {
+  need(t);
+  await withFuse(async ({ dir, setRules }) => {
+    copyFileSync(`${folder}/full`, `${dir}/slow`);
+    setRules([{ operation: 'read', delayMs: DELAY_MS }]);
+    // Fewer slots than the slow file has requests.
+    await using context = new AioContext({ depth: 64 });
+    await using slow = await context.open(`${dir}/slow`, 'r');
+    await using other = await context.open(`${folder}/full`, 'r');
+    const buffers = Array.from({ length: 32 }, () => context.allocate(4096));
+    using memory = context.allocate(4096);
+    const flood = buffers.map((buffer, at) => slow.read(buffer, 0, 4096, at * 4096));
+    expect(await timed(() => other.read(memory, 0, 4096, 0))).toBeLessThan(DELAY_MS / 2);
+    await Promise.all(flood);
+    for (const buffer of buffers) buffer[Symbol.dispose]();
+  });
+});
+
+/** Six writes to a file, each of which the kernel holds for DELAY_MS; then it ends. */
+const stuckProgram = (path: string, end: string) => `
+  import { AioContext } from '${dist}index.js';
+  const context = new AioContext();
+  const file = await context.open('${path}', 'w+');
+  for (let at = 0; at < 6; at++) file.write(context.allocate(4096), 0, 4096, at * 4096);
+  setTimeout(() => { ${end} }, 100);
+`;
+
+test.for(['exit', 'worker.terminate()'])(
+  '%s waits for the one call that the kernel holds, not for the queue',
+  async (end, t) => {
+    need(t);
+    await withFuse(async ({ dir, setRules }) => {
+      setRules(slowWrites);
+      const exiting = stuckProgram(`${dir}/slow`, 'process.exit(7)');
+      const idling = stuckProgram(`${dir}/slow`, "parentPort.postMessage('stuck')").replace(
+        'import',
+        "import { parentPort } from 'node:worker_threads'; import",
+      );
+      const terminating = `
+      import { Worker } from 'node:worker_threads';
+      const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(${JSON.stringify(idling)})));
+      worker.on('message', () => worker.terminate());
+      worker.on('exit', () => process.exit(7));
+    `;
+      const { code, stderr, durationMs } = await runNode(end === 'exit' ? exiting : terminating);
+      expect(code, stderr).toBe(7);
+      expect(durationMs).toBeLessThan(3 * DELAY_MS);
+    });
+  },
+);
