@@ -58,7 +58,10 @@ class Context {
     } else {
       const struct timespec now = {};
       count = io_getevents(ctx, 0, max, events(), &now);
-      if (count < 0) return errno == EINTR ? 0 : -errno;
+      // A signal is no reason to leave what the threads were refused: the eventfd that tells of it has been read
+      // already.
+      if (count < 0 && errno != EINTR) return -errno;
+      if (count < 0) count = 0;
     }
     return static_cast<int>(count + offload->takeRefused(events() + count, max - static_cast<uint32_t>(count)));
   }

@@ -105,6 +105,8 @@ export class Completer {
   /** Submits a refused attempt anew: off-thread, unless the file just does not know the flag. */
   #again(request: Request, trying: boolean): void {
     const flagOff = trying && memoryOf(request.target, request.op).flagOff;
+    // Its room goes to whoever is next: if it kept it while it stands in a queue, those before it could wait for ever.
+    if (request.window !== -1) closeWindow(this.#core, request, 0, false);
     request.trying = false;
     request.slow = !flagOff;
     if (!trying) this.#core.counters.noRoom++;
@@ -132,6 +134,11 @@ export class Completer {
     request.skip += bytes;
     if (request.pool !== -1) request.pool += bytes;
     this.#submitter.retry(request);
+  }
+
+  /** A request that cannot be submitted: its memory is gone. */
+  fail(request: Request): void {
+    this.#finishPart(request, 0, -EFAULT);
   }
 
   /** A request that was aborted in the queue. */

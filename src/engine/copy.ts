@@ -7,14 +7,18 @@ export function isCopied(request: Request): boolean {
   return request.pool === -1 && (request.view !== undefined || request.vector !== undefined);
 }
 
-/** Takes room for what a request will copy and, for a write, fills it. False where there is no room now. */
+/**
+ * Takes room for what a request will copy and, for a write, fills it. False where there is no room now. A request whose memory has shrunk
+ * since it was made is `broken`.
+ */
 export function openWindow(core: Core, request: Request): boolean {
   const window = core.pool.takeWindow(request.length);
   if (window === -1) return false;
   request.window = window;
   if (!isRead(request.op)) {
     core.counters.copiedBytes += request.length;
-    eachPiece(request, request.length, (piece, at) => core.pool.bytes.set(piece, window + at));
+    const copied = eachPiece(request, request.length, (piece, at) => core.pool.bytes.set(piece, window + at));
+    request.broken = copied < request.length;
   }
   return true;
 }
@@ -42,10 +46,12 @@ function eachPiece(request: Request, bytes: number, use: (piece: Uint8Array, at:
   const views = request.vector ?? [request.view!];
   for (const view of views) {
     if (at === bytes) break;
+    // What was detached has no bytes any more, and no subarray either.
+    if (view.byteLength === 0) continue;
     const begin = Math.min(skip, view.byteLength);
     skip -= begin;
+    if (begin === view.byteLength) continue;
     const piece = view.subarray(begin, Math.min(view.byteLength, begin + bytes - at));
-    if (piece.byteLength === 0) continue;
     use(piece, at);
     at += piece.byteLength;
   }

@@ -1,9 +1,11 @@
 import { AsyncResource } from 'node:async_hooks';
+import { constants } from 'node:os';
 import { createHistogram } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { aioError, type CodedError, systemError } from '../errors.ts';
 import * as abi from '../layout/constants.ts';
 import { bigEndian, instantiatePacker, type Packer } from '../layout/packer.ts';
+import { reserveMemory } from '../raw/arena.ts';
 import type { Binding, KernelContext } from '../raw/binding.ts';
 import { Completer, type Ending } from './completer.ts';
 import { isCopied } from './copy.ts';
@@ -263,7 +265,7 @@ export class Engine implements Ending {
       request.onAbort = () => this.#abort(request);
       signal.addEventListener('abort', request.onAbort);
     }
-    target.open++;
+    target.hold();
     request.epoch = target.epoch;
     if (isWrite(op)) {
       target.openWrites++;
@@ -325,11 +327,10 @@ export class Engine implements Ending {
   finished(request: Request, bytes: number, errno: number): void {
     const { target } = request;
     this.#live.remove(request);
-    target.open--;
     if (isWrite(request.op)) this.#writeFinished(request, bytes);
     if (!request.settled) this.#settle(request, bytes, errno);
     this.#core.requests.give(request);
-    if (target.open === 0) target.becameIdle();
+    target.release();
     if (this.#live.count === 0) this.#whenIdle?.();
   }
 
@@ -410,7 +411,7 @@ export class Engine implements Ending {
     this.#core.kernel.destroy(() => {
       this.#live.each((request) => {
         this.#live.remove(request);
-        if (--request.target.open === 0) request.target.becameIdle();
+        request.target.release();
       });
       this.#whenIdle?.();
     });
@@ -449,10 +450,10 @@ function setUp(
 }
 
 /** The packer's own memory. It is never handed to anybody: whoever can write an iocb can make the kernel write anywhere. */
-function controlMemory(depth: number, iovecs: number): [WebAssembly.Memory, Packer] {
-  const sizing = instantiatePacker(new WebAssembly.Memory({ initial: 1, maximum: 1 }));
+function controlMemory(depth: number, iovecs: number): [{ readonly buffer: ArrayBuffer }, Packer] {
+  const sizing = instantiatePacker(reserveMemory(1));
   const pages = Math.ceil(sizing.controlBytes(depth, iovecs) / WASM_PAGE_BYTES);
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const memory = reserveMemory(pages);
   return [memory, instantiatePacker(memory)];
 }
 
@@ -493,11 +494,17 @@ const NAMES: Record<number, string> = {
   [abi.IOCB_CMD_POLL]: 'poll',
 };
 
+const { EFAULT } = constants.errno;
+const DETACHED =
+  'The memory of the buffer went away while the request was under way: keep its ArrayBuffer from being transferred or detached until ' +
+  'the promise is settled';
+
 function errorOf(request: Request, errno: number): Error {
   const transfer = isRead(request.op) || isWrite(request.op);
   return systemError(errno, NAMES[request.op] ?? 'io_submit', {
     path: request.target.path,
     offset: transfer ? request.position - request.done : undefined,
     length: transfer ? request.size : undefined,
+    remedy: errno === -EFAULT ? DETACHED : undefined,
   });
 }

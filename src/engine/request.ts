@@ -42,6 +42,8 @@ export class Request {
   nowait = false;
   /** This attempt carries RWF_NOWAIT of ours. */
   trying = false;
+  /** The caller's memory went away before it could be copied. */
+  broken = false;
   /** It must be submitted by a thread. */
   slow = false;
 
@@ -104,6 +106,7 @@ export class Request {
     this.nowait = false;
     this.trying = false;
     this.slow = false;
+    this.broken = false;
     this.submittedMs = 0;
     this.memory = -1;
     this.slot = -1;

@@ -18,8 +18,9 @@ export interface Completion {
   complete(count: number): void;
   /** Ends the attempt in a slot with what io_submit said of it. */
   finishSlot(slot: number, res: number, res2: number): void;
-  /** Ends a request that was aborted before it was submitted. */
+  /** Ends a request that was aborted before it was submitted, or whose memory is gone. */
   drop(request: Request): void;
+  fail(request: Request): void;
 }
 
 /**
@@ -47,6 +48,7 @@ export class Submitter {
   #spentMs = 0;
   #rounds = 0;
   #activeJobs = 0;
+  #remoteJobs = 0;
   #keepAlive = true;
   #referenced = false;
 
@@ -128,6 +130,7 @@ export class Submitter {
     if (--job.open > 0) return;
     job.target.jobs--;
     this.#activeJobs--;
+    if (job.target.storage === 'remote') this.#remoteJobs--;
   }
 
   keepAlive(yes: boolean): void {
@@ -258,6 +261,10 @@ export class Submitter {
       target.ready.shift();
       if (way === policy.OFFLOAD) {
         this.#setAside(request);
+        continue;
+      }
+      if (request.broken) {
+        this.#completion.fail(request);
         continue;
       }
       this.#take(request, way === policy.TRY, now);
@@ -395,11 +402,15 @@ export class Submitter {
     let turns = this.#slow.size;
     while (turns-- > 0 && this.#activeJobs < policy.MAX_THREADS) {
       const target = this.#slow.next()!;
-      while (target.jobs < target.maxJobs && this.#activeJobs < policy.MAX_THREADS) {
-        if (!this.#startJob(target, nowMs)) break;
-      }
+      while (this.#mayStartJob(target) && this.#startJob(target, nowMs));
       if (target.slow.head !== undefined) this.#slow.add(target);
     }
+  }
+
+  /** Storage that may hang never has the last thread: the others' requests go on. */
+  #mayStartJob(target: Target): boolean {
+    if (target.jobs >= target.maxJobs || this.#activeJobs >= policy.MAX_THREADS) return false;
+    return target.storage !== 'remote' || this.#remoteJobs < policy.MAX_THREADS - 1;
   }
 
   /** Gives a thread the next requests of a file. A job never has more than an eighth of the slots: a blocked one keeps them. */
@@ -417,6 +428,10 @@ export class Submitter {
       }
       if (this.#blocked(request)) break;
       target.slow.shift();
+      if (request.broken) {
+        this.#completion.fail(request);
+        continue;
+      }
       this.#take(request, false, nowMs);
       this.#pack(request, job.open++);
       core.jobs[request.slot] = job;
@@ -425,6 +440,7 @@ export class Submitter {
     if (job.open === 0) return false;
     target.jobs++;
     this.#activeJobs++;
+    if (target.storage === 'remote') this.#remoteJobs++;
     core.counters.jobs++;
     core.counters.submittedOffThread += job.open;
     if (channels.job.hasSubscribers) {

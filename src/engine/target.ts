@@ -93,9 +93,13 @@ export class Target {
     return this.open === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** To be called when `open` has become 0. */
-  becameIdle(): void {
-    if (this.#idle.length === 0) return;
+  /** Something of this file begins that must be waited for, and ends. */
+  hold(): void {
+    this.open++;
+  }
+
+  release(): void {
+    if (--this.open > 0 || this.#idle.length === 0) return;
     const waiting = this.#idle;
     this.#idle = [];
     for (const resolve of waiting) resolve();

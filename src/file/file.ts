@@ -283,14 +283,15 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   stat(options: StatOptions & { bigint: true }): Promise<BigIntStats>;
   stat(options?: StatOptions): Promise<Stats>;
   async stat(options?: StatOptions): Promise<Stats | BigIntStats> {
-    return await fstat(this.#open('fstat'), options);
+    this.#open('fstat');
+    return await this.#handle.with((fd) => fstat(fd, options));
   }
 
   /** Cuts the file off at `length` bytes (default 0), or extends it with zeros. It waits for the writes requested earlier. */
   async truncate(length = 0): Promise<void> {
     const bytes = checkCount('len', length, Number.MAX_SAFE_INTEGER, 0);
-    const fd = this.#open('ftruncate');
-    await this.#exclusively(async () => {
+    this.#open('ftruncate');
+    await this.#exclusively(async (fd) => {
       await ftruncate(fd, bytes);
       this.#target.size = bytes;
     });
@@ -303,8 +304,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   async preallocate(offset: number, length: number): Promise<void> {
     const from = checkCount('offset', offset, Number.MAX_SAFE_INTEGER, 0);
     const bytes = checkCount('length', length, Number.MAX_SAFE_INTEGER - from, 0);
-    const fd = this.#open('fallocate');
-    await this.#exclusively(async () => {
+    this.#open('fallocate');
+    await this.#exclusively(async (fd) => {
       const result = await binding().fallocate(fd, 0, from, bytes);
       if (result < 0) throw systemError(result, 'fallocate', { path: this.#target.path, offset: from, length: bytes });
       if (from + bytes > this.#target.size) this.#target.size = from + bytes;
@@ -313,7 +314,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /** Resolves when nothing of this file is queued or in flight, aborted requests included. */
   drain(): Promise<void> {
-    return this.#target.idle();
+    return this.#handle.drain();
   }
 
   /**
@@ -457,7 +458,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
       this.#position += moved;
       return moved;
     };
-    const result = this.#turn.then(run);
+    // It counts from now on: close() waits for it although it has not begun.
+    this.#target.hold();
+    const result = this.#turn.then(run).finally(() => this.#target.release());
     this.#turn = result.catch(() => {});
     if (callback === undefined) return result.then((moved) => shape(moved, buffer));
     result.then(
@@ -484,10 +487,12 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     });
   }
 
-  /** Runs something that changes the file's size when nothing is in flight. */
-  async #exclusively(run: () => Promise<void>): Promise<void> {
-    await this.#target.idle();
-    await run();
+  /** Runs something that changes the file's size once the requests made earlier are done. */
+  async #exclusively(run: (fd: number) => Promise<void>): Promise<void> {
+    await this.#handle.with(async (fd) => {
+      await this.#target.idle();
+      await run(fd);
+    });
   }
 
   /** The descriptor; throws what Node's FileHandle rejects with once it is closed. */

@@ -16,6 +16,8 @@ export class Handle implements Closable {
   readonly #owned: boolean;
   #closing: Promise<void> | undefined;
   #closed = false;
+  /** Calls of fs and fallocate that have the descriptor's number. */
+  #calls = new Set<Promise<unknown>>();
   #onClosed: (() => void) | undefined;
 
   constructor(engine: Engine, target: Target, owned: boolean) {
@@ -33,6 +35,25 @@ export class Handle implements Closable {
     return this.#closed;
   }
 
+  /** Runs something with the descriptor that is no request of the engine. It is waited for like one. */
+  async with<T>(call: (fd: number) => Promise<T>): Promise<T> {
+    const running = call(this.target.fd);
+    this.#calls.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#calls.delete(running);
+    }
+  }
+
+  /** Resolves when nothing of the file is queued or in flight. */
+  async drain(): Promise<void> {
+    do {
+      await Promise.allSettled(this.#calls);
+      await this.target.idle();
+    } while (this.#calls.size > 0);
+  }
+
   /** Called once the descriptor is closed, whoever asked for it. */
   set onClosed(listener: () => void) {
     this.#onClosed = listener;
@@ -45,7 +66,7 @@ export class Handle implements Closable {
   }
 
   async #close(): Promise<void> {
-    await this.target.idle();
+    await this.drain();
     this.#closed = true;
     this.engine.removeFile(this);
     if (this.#owned) await closeDescriptor(this.target.fd);

@@ -42,7 +42,7 @@ export class Arena {
       throw outOfRange('byteLength', `a whole number of bytes from 1 to ${MAX_BYTES}`, byteLength);
     }
     const pages = Math.ceil(byteLength / WASM_PAGE_BYTES);
-    this.buffer = reserve(pages).buffer;
+    this.buffer = reserveMemory(pages).buffer;
     this.byteLength = this.buffer.byteLength;
     this.address = native.addressOf(this.buffer);
     this.#runs = new Runs(0, this.byteLength);
@@ -100,7 +100,8 @@ export class Arena {
   }
 }
 
-function reserve(pages: number): WebAssembly.Memory {
+/** Linear memory of a fixed number of pages; throws `ERR_AIO_NO_MEMORY`. */
+export function reserveMemory(pages: number): { readonly buffer: ArrayBuffer } {
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages });
   } catch (cause) {

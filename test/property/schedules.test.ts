@@ -80,8 +80,8 @@ class Run {
   asked = 0;
   answered = 0;
 
-  constructor(depth: number) {
-    const { engine, kernel } = fakeEngine({ depth, memory: 4 << 20 });
+  constructor(depth: number, memory: number) {
+    const { engine, kernel } = fakeEngine({ depth, memory });
     this.#engine = engine;
     this.#kernel = kernel;
     this.#free = engine.pool.freeBytes;
@@ -191,9 +191,10 @@ test('whatever the order of requests, aborts, refusals, errors and completions, 
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom(1, 2, 7, 64),
+      fc.constantFrom(65536, 4 << 20),
       fc.array(step, { minLength: 1, maxLength: 120 }),
-      async (depth, steps) => {
-        const run = new Run(depth);
+      async (depth, memory, steps) => {
+        const run = new Run(depth, memory);
         for (const one of steps) await run.take(one);
         await run.finish();
         expect(run.answered).toBe(run.asked);
