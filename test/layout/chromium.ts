@@ -54,9 +54,11 @@ export class Page {
 
   static async open(url: string, profile: string): Promise<Page> {
     const page = new Page(profile);
-    const { targetId } = await page.#send('Target.createTarget', { url });
+    const { targetId } = await page.#send('Target.createTarget', { url: 'about:blank' });
     const { sessionId } = await page.#send('Target.attachToTarget', { targetId, flatten: true });
     page.#session = sessionId as string;
+    // The answer comes when the new document is there; what is asked before that, the empty page would answer.
+    await page.#send('Page.navigate', { url });
     await page.evaluate(
       'new Promise((done) => document.readyState === "complete" ? done() : addEventListener("load", done))',
     );
