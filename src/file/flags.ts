@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { invalidArgType, invalidArgValue } from '../errors.ts';
+import { invalidArgType, invalidArgValue, outOfRange } from '../errors.ts';
 
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_SYNC, O_TRUNC, O_WRONLY } = constants;
 
@@ -33,14 +33,15 @@ const ALIASES: Record<string, string> = {
 };
 
 /** The number for open(2) of what a user gave as flags. Throws as Node does. */
-export function flagsOf(flags: string | number): number {
+export function flagsOf(flags: string | number | null | undefined): number {
+  if (flags === undefined || flags === null) return O_RDONLY;
   if (typeof flags === 'number') {
     if (Number.isInteger(flags) && flags >= 0 && flags <= 0x7fffffff) return flags;
-    throw invalidArgValue('flags', 'must be a non-negative 32-bit integer', flags);
+    throw outOfRange('flags', 'an integer >= 0 && <= 2147483647', flags);
   }
-  if (typeof flags !== 'string') throw invalidArgType('flags', 'of type string or number', flags);
-  const number = FLAGS[ALIASES[flags] ?? flags];
-  if (number === undefined || !Object.hasOwn(FLAGS, ALIASES[flags] ?? flags)) {
+  const name = typeof flags === 'string' ? (ALIASES[flags] ?? flags) : '';
+  const number = Object.hasOwn(FLAGS, name) ? FLAGS[name] : undefined;
+  if (number === undefined) {
     throw invalidArgValue(
       'flags',
       `must be one of ${[...Object.keys(FLAGS), ...Object.keys(ALIASES)].join(', ')}`,
@@ -54,6 +55,10 @@ export function flagsOf(flags: string | number): number {
 export function modeOf(mode: unknown, fallback: number): number {
   if (mode === undefined || mode === null) return fallback;
   const number = typeof mode === 'string' && /^[0-7]+$/.test(mode) ? Number.parseInt(mode, 8) : mode;
-  if (typeof number === 'number' && Number.isInteger(number) && number >= 0 && number <= 0xffffffff) return number;
-  throw invalidArgValue('mode', 'must be a 32-bit unsigned integer or an octal string', mode);
+  if (typeof number === 'string') {
+    throw invalidArgValue('mode', 'must be a 32-bit unsigned integer or an octal string', mode);
+  }
+  if (typeof number !== 'number') throw invalidArgType('mode', 'of type number', mode);
+  if (Number.isInteger(number) && number >= 0 && number <= 0xffffffff) return number;
+  throw outOfRange('mode', 'an integer >= 0 && <= 4294967295', mode);
 }
