@@ -93,3 +93,22 @@ function unmapped(errno: number): string {
   const named = Object.entries(constants.errno).find(([, value]) => value === -errno);
   return named?.[0] ?? `E${-errno}`;
 }
+
+/** As Node's own, so that `error.name === 'AbortError'` and `error.code === 'ABORT_ERR'` hold. */
+export function abortError(signal: AbortSignal): CodedError {
+  const error = new Error('The operation was aborted', { cause: signal.reason });
+  return Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' });
+}
+
+/**
+ * Settles as `promise` does, but lets a system error's stack name the line that awaits: an error that comes from a callback of libuv has
+ * none of its own.
+ */
+export async function naming<T>(promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error instanceof Error && 'syscall' in error) Error.captureStackTrace(error, naming);
+    throw error;
+  }
+}

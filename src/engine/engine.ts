@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import { constants } from 'node:os';
 import { createHistogram } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
-import { aioError, type CodedError, systemError } from '../errors.ts';
+import { abortError, aioError, type CodedError, systemError } from '../errors.ts';
 import * as abi from '../layout/constants.ts';
 import { bigEndian, instantiatePacker, type Packer } from '../layout/packer.ts';
 import { reserveMemory } from '../raw/arena.ts';
@@ -178,6 +178,11 @@ export class Engine implements Ending {
 
   get closing(): boolean {
     return this.#closing !== undefined;
+  }
+
+  /** Throws `ERR_AIO_CONTEXT_CLOSED` from `close` on. */
+  assertOpen(): void {
+    if (this.#closing !== undefined) throw closedError();
   }
 
   /** Refuses new requests, waits for those that were made, and destroys the kernel's context. Safe to call again. */
@@ -474,14 +479,8 @@ function meet(a: Request, b: Request): boolean {
 function closedError(): CodedError {
   return aioError(
     'ERR_AIO_CONTEXT_CLOSED',
-    'This AioContext is closed or closing. Make the request before close(), or make a new context',
+    'This AioContext is closed or closing. Use it before close(), or make a new one',
   );
-}
-
-/** As Node's own, so that `error.name === 'AbortError'` and `error.code === 'ABORT_ERR'` hold. */
-function abortError(signal: AbortSignal): Error {
-  const error = new Error('The operation was aborted', { cause: signal.reason });
-  return Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' });
 }
 
 const NAMES: Record<number, string> = {

@@ -3,9 +3,12 @@ import { invalidArgType, invalidArgValue, outOfRange } from '../errors.ts';
 
 /** Checks of what users give, with the errors that Node's `fs` has for the same mistakes. */
 
-export function checkView(name: string, value: unknown): Uint8Array {
+export const VIEWS = 'an instance of Buffer, TypedArray, or DataView';
+
+/** The bytes of a view; `or` names what else would do, for the error. */
+export function checkView(name: string, value: unknown, or = ''): Uint8Array {
   if (value instanceof Uint8Array) return checkMemory(name, value);
-  if (!ArrayBuffer.isView(value)) throw invalidArgType(name, 'an instance of Buffer, TypedArray, or DataView', value);
+  if (!ArrayBuffer.isView(value)) throw invalidArgType(name, `${or}${VIEWS}`, value);
   return checkMemory(name, new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
 }
 

@@ -2,7 +2,7 @@ import type { PathLike } from 'node:fs';
 import { Engine } from '../engine/engine.ts';
 import type { PoolBuffer } from '../engine/pool.ts';
 import type { AioStats } from '../engine/stats.ts';
-import { invalidArgType, outOfRange } from '../errors.ts';
+import { invalidArgType, naming, outOfRange } from '../errors.ts';
 import { IOCB_CMD_POLL } from '../layout/constants.ts';
 import { binding } from '../raw/binding.ts';
 import { checkOptions } from './arguments.ts';
@@ -83,22 +83,23 @@ export class AioContext implements AsyncDisposable {
     options: FileOptions | number | string = {},
   ): Promise<AioFile> {
     const given = typeof options === 'object' && options !== null ? options : { mode: options };
-    return await openFile(this, this.#engine, path, flags, given);
+    return await naming(openFile(this, this.#engine, path, flags, given));
   }
 
   /** Takes part in a descriptor that somebody else opened and goes on to own: closing the AioFile leaves it open. */
   async attach(fd: number, options: AttachOptions = {}): Promise<AioFile> {
     checkNumber('fd', fd, 0, 0x7fffffff);
-    return await attachFile(this, this.#engine, fd, options);
+    return await naming(attachFile(this, this.#engine, fd, options));
   }
 
   /**
    * Memory for requests: zeroed, aligned to 4096 bytes, and in place until you dispose it, whatever the garbage collector does. The
    * kernel reads and writes it without a copy. A buffer that is in flight when it is disposed is given back at its event.
    *
-   * @throws `ERR_AIO_NO_MEMORY` where no free run is long enough.
+   * @throws `ERR_AIO_NO_MEMORY` where no free run is long enough, `ERR_AIO_CONTEXT_CLOSED`.
    */
   allocate(byteLength: number): PoolBuffer {
+    this.#engine.assertOpen();
     return this.#engine.pool.allocate(byteLength);
   }
 

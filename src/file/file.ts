@@ -11,10 +11,10 @@ import type { Engine, RequestOptions } from '../engine/engine.ts';
 import { knownLength } from '../engine/pool.ts';
 import type { Callback, Shape } from '../engine/request.ts';
 import type { Target } from '../engine/target.ts';
-import { aioError, type CodedError, invalidArgType, invalidArgValue, systemError } from '../errors.ts';
+import { abortError, aioError, type CodedError, invalidArgType, invalidArgValue, systemError } from '../errors.ts';
 import { IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
 import { binding } from '../raw/binding.ts';
-import { checkCount, checkOptions, checkPosition, checkView, checkViews } from './arguments.ts';
+import { checkCount, checkOptions, checkPosition, checkView, checkViews, VIEWS } from './arguments.ts';
 import type { AioContext } from './context.ts';
 import { forget, watchForDrop } from './dropped.ts';
 import type { Handle } from './handle.ts';
@@ -158,6 +158,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   read<T extends NodeJS.ArrayBufferView>(buffer: T, options: ReadOptions): Promise<ReadResult<T>>;
   read<T extends NodeJS.ArrayBufferView>(buffer: T, options: ReadOptions, callback: ReadCallback<T>): void;
   read<T extends NodeJS.ArrayBufferView = Buffer>(options?: ReadOptions<T>): Promise<ReadResult<T>>;
+  read<T extends NodeJS.ArrayBufferView = Buffer>(options: ReadOptions<T>, callback: ReadCallback<T>): void;
   read(
     bufferOrOptions?: unknown,
     offsetOrOptions?: unknown,
@@ -180,8 +181,11 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     const options = (whole ? (bufferOrOptions ?? {}) : isOptions(offsetOrOptions) ? offsetOrOptions : undefined) as
       | ReadOptions
       | undefined;
-    const done = (options === undefined ? callback : lengthOrCallback) as Callback | undefined;
+    const last = whole ? offsetOrOptions : options === undefined ? callback : lengthOrCallback;
+    // Numbers after no buffer at all are a forgotten buffer, not a wrong callback.
+    const done = (whole && typeof last !== 'function' ? undefined : last) as Callback | undefined;
     return this.#attempt(done, () => {
+      if (whole && typeof last === 'number') throw invalidArgType('buffer', VIEWS, bufferOrOptions);
       const buffer = whole ? (options?.buffer ?? Buffer.alloc(16384)) : bufferOrOptions;
       return options === undefined
         ? this.#transfer(IOCB_CMD_PREAD, buffer, offsetOrOptions, lengthOrCallback, position, undefined, done)
@@ -289,7 +293,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /** Cuts the file off at `length` bytes (default 0), or extends it with zeros. It waits for the writes requested earlier. */
   async truncate(length = 0): Promise<void> {
-    const bytes = checkCount('len', length, Number.MAX_SAFE_INTEGER, 0);
+    // null would empty the file by mistake; a negative length is 0, as Node has it.
+    if (typeof length !== 'number') throw invalidArgType('len', 'of type number', length);
+    const bytes = checkCount('len', Math.max(length, 0), Number.MAX_SAFE_INTEGER, 0);
     this.#open('ftruncate');
     await this.#exclusively(async (fd) => {
       await ftruncate(fd, bytes);
@@ -398,16 +404,21 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   ): Promise<unknown> | undefined {
     const read = op === IOCB_CMD_PREAD;
     this.#open(read ? 'read' : 'write');
-    const view = checkView('buffer', buffer);
-    const skip = checkCount('offset', offset, view.byteLength, 0);
-    const bytes = checkCount('length', length, view.byteLength - skip, view.byteLength - skip);
+    const view = checkView('buffer', buffer, read ? undefined : 'a string or ');
+    const skip = checkCount('offset', offset, Number.MAX_SAFE_INTEGER, 0);
+    const wanted = length ?? Math.max(view.byteLength - skip, 0);
+    // In the order in which Node looks at them: nothing to do comes first.
+    if (read && wanted !== 0 && view.byteLength === 0) {
+      throw invalidArgValue('buffer', 'is empty and cannot be written', buffer);
+    }
+    if (skip > view.byteLength && wanted !== 0) checkCount('offset', offset, view.byteLength, 0);
+    const bytes = checkCount('length', wanted, Math.max(view.byteLength - skip, 0), 0);
     const at = checkPosition(position, bytes);
     const checked = checkOptions(options);
-    if (read && view.byteLength === 0) throw invalidArgValue('buffer', 'is empty and cannot be written', buffer);
     this.#mayBlock(checked);
     const start: Start = (place, shape, done) =>
       this.#engine.transfer(op, this.#target, view, skip, bytes, place, checked, shape, buffer, done);
-    return this.#place(read, at, bytes, start, read ? readShape : writeShape, buffer, callback);
+    return this.#place(read, at, bytes, start, read ? readShape : writeShape, buffer, callback, checked?.signal);
   }
 
   #vectored(op: number, buffers: unknown, position: unknown, rest: unknown): Promise<unknown> | undefined {
@@ -422,7 +433,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
       this.#mayBlock(checked);
       const start: Start = (place, shape, done) =>
         this.#engine.transferVector(op, this.#target, views, bytes, place, checked, shape, buffers, done);
-      return this.#place(read, at, bytes, start, read ? readVShape : writeVShape, buffers, callback);
+      return this.#place(read, at, bytes, start, read ? readVShape : writeVShape, buffers, callback, checked?.signal);
     });
   }
 
@@ -435,9 +446,10 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     shape: Shape,
     buffer: unknown,
     callback: Callback | undefined,
+    signal: AbortSignal | undefined,
   ): Promise<unknown> | undefined {
     const appends = this.#target.append && !read;
-    if (at === undefined && !appends) return this.#inTurn(bytes, start, shape, buffer, callback);
+    if (at === undefined && !appends) return this.#inTurn(bytes, start, shape, buffer, callback, signal);
     const place = at ?? 0;
     if (!appends) this.#checkAlignment(place, bytes);
     return start(place, shape, callback);
@@ -450,28 +462,45 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     shape: Shape,
     buffer: unknown,
     callback: Callback | undefined,
+    signal: AbortSignal | undefined,
   ): Promise<unknown> | undefined {
-    const run = async (): Promise<number> => {
-      const place = this.#nature.kind === 'stream' ? 0 : this.#position;
-      this.#checkAlignment(place, bytes);
-      const moved = (await start(place, countShape, undefined)) as number;
-      this.#position += moved;
-      return moved;
-    };
-    // It counts from now on: close() waits for it although it has not begun.
-    this.#target.hold();
-    const result = this.#turn.then(run).finally(() => this.#target.release());
-    this.#turn = result.catch(() => {});
-    if (callback === undefined) return result.then((moved) => shape(moved, buffer));
-    result.then(
-      (moved) => process.nextTick(callback, null, moved, buffer),
+    const before = this.#turn;
+    const moved = this.#moveOn(before, bytes, start, signal);
+    // One that is aborted while it waits does not let the next one overtake those before.
+    this.#turn = Promise.allSettled([before, moved]);
+    if (callback === undefined) return shaped(moved, shape, buffer);
+    moved.then(
+      (count) => process.nextTick(callback, null, count, buffer),
       (error) => process.nextTick(callback, error),
     );
     return undefined;
   }
 
+  async #moveOn(
+    before: Promise<unknown>,
+    bytes: number,
+    start: Start,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    // It counts from now on: close() waits for it although it has not begun.
+    this.#target.hold();
+    try {
+      await unlessAborted(before, signal);
+      const place = this.#nature.kind === 'stream' ? 0 : this.#position;
+      this.#checkAlignment(place, bytes);
+      const moved = (await start(place, countShape, undefined)) as number;
+      this.#position += moved;
+      return moved;
+    } finally {
+      this.#target.release();
+    }
+  }
+
   #writeText(text: string, position: unknown, encoding: unknown): Promise<unknown> {
     return this.#attempt(undefined, () => {
+      if (encoding === 'hex' && text.length % 2 !== 0) {
+        throw invalidArgValue('encoding', `is invalid for data of length ${text.length}`, encoding);
+      }
       const bytes = Buffer.from(text, (encoding ?? 'utf8') as BufferEncoding);
       const result = this.#transfer(IOCB_CMD_PWRITE, bytes, 0, bytes.byteLength, position, undefined, undefined);
       return result!.then((written) => ({ ...(written as WriteResult<Buffer>), buffer: text }));
@@ -529,7 +558,30 @@ function misaligned(path: string | undefined, position: number, length: number, 
   );
 }
 
+async function shaped(moved: Promise<number>, shape: Shape, buffer: unknown): Promise<unknown> {
+  return shape(await moved, buffer);
+}
+
+/** Waits, unless the signal says to stop: then it rejects at once. */
+async function unlessAborted(before: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
+  if (signal === undefined) {
+    await before;
+    return;
+  }
+  if (signal.aborted) throw abortError(signal);
+  let stop = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(abortError(signal));
+    signal.addEventListener('abort', stop);
+  });
+  try {
+    await Promise.race([before, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
 /** An object that is options and not memory. */
 function isOptions(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !ArrayBuffer.isView(value);
+  return typeof value === 'object' && value !== null && !ArrayBuffer.isView(value) && !Array.isArray(value);
 }

@@ -2,6 +2,7 @@ import { close as closeCallback } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Closable, Engine } from '../engine/engine.ts';
 import type { Target } from '../engine/target.ts';
+import { naming } from '../errors.ts';
 
 const closeDescriptor = promisify(closeCallback);
 
@@ -40,7 +41,7 @@ export class Handle implements Closable {
     const running = call(this.target.fd);
     this.#calls.add(running);
     try {
-      return await running;
+      return await naming(running);
     } finally {
       this.#calls.delete(running);
     }

@@ -51,6 +51,7 @@ export async function openFile(
   flags: string | number,
   options: FileOptions,
 ): Promise<AioFile> {
+  engine.assertOpen();
   const { direct = true } = options;
   if (direct !== true && direct !== false && direct !== 'auto') {
     throw invalidArgValue('options.direct', "must be true, false or 'auto'", direct);
@@ -61,6 +62,8 @@ export async function openFile(
   const fd = await openDescriptor(path, number, mode, direct);
   try {
     const nature = await natureOf(fd);
+    // The context may have been closed meanwhile, and would never close this file.
+    engine.assertOpen();
     return new AioFile(context, new Handle(engine, targetOf(fd, pathText(path), nature, submit), true), nature);
   } catch (error) {
     await close(fd);
@@ -75,8 +78,10 @@ export async function attachFile(
   fd: number,
   options: AttachOptions,
 ): Promise<AioFile> {
+  engine.assertOpen();
   const submit = checkSubmit(options.submit);
   const nature = await natureOf(fd);
+  engine.assertOpen();
   return new AioFile(context, new Handle(engine, targetOf(fd, undefined, nature, submit), false), nature);
 }
 
