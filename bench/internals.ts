@@ -1,0 +1,15 @@
+/**
+ * The parts of kaio that no user sees, for trials that put something in their place. They are found beside the built package, since
+ * `exports` does not name them.
+ */
+const dist = new URL('../../dist/', import.meta.url);
+
+function load(path: string): Promise<unknown> {
+  return import(new URL(path, dist).href);
+}
+
+export const { Engine } = (await load('engine/engine.js')) as typeof import('../dist/engine/engine.js');
+export const { Target } = (await load('engine/target.js')) as typeof import('../dist/engine/target.js');
+export const { AioFile } = (await load('file/file.js')) as typeof import('../dist/file/file.js');
+export const { binding } = (await load('raw/binding.js')) as typeof import('../dist/raw/binding.js');
+export type { Binding, KernelContext } from '../dist/raw/binding.js';

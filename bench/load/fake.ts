@@ -1,0 +1,125 @@
+import { AioFile, type Binding, binding, Engine, type KernelContext, Target } from '../internals.ts';
+import type { TrialSpec } from '../protocol.ts';
+import { PAGE_BYTES } from '../target.ts';
+import { byCallback, byPromise, countersOf } from './kaio.ts';
+import { type Load, placeOf } from './load.ts';
+
+// Words of struct iocb and struct io_event that the fake reads and writes (assembly/iocb.ts and event.ts draw them).
+const IOCB_BUF = 6;
+const IOCB_BYTES = 8;
+const IOCB_OFFSET = 10;
+const EVENT_WORDS = 8;
+
+/**
+ * A kernel that completes every read at once, with the right first and last word of data. It is written for speed: what is measured
+ * with it should be kaio's own cost. Little-endian hosts only.
+ */
+class FakeKernel {
+  readonly #words: Int32Array;
+  readonly #pool: Int32Array;
+  readonly #controlBase: number;
+  readonly #poolBase: number;
+  readonly #pointers: number;
+  readonly #events: number;
+  readonly #onWake: (count: number) => void;
+  readonly #completed: Int32Array;
+  #count = 0;
+  #waking = false;
+
+  constructor(real: Binding, args: Parameters<Binding['createContext']>) {
+    const [control, pool, depth, pointersAt, eventsAt] = args;
+    this.#words = new Int32Array(control);
+    this.#pool = new Int32Array(pool);
+    // Only the lower halves are needed: neither memory is larger than 4 GiB.
+    this.#controlBase = Number(real.addressOf(control) & 0xffffffffn) | 0;
+    this.#poolBase = Number(real.addressOf(pool) & 0xffffffffn) | 0;
+    this.#pointers = pointersAt / 4;
+    this.#events = eventsAt / 4;
+    this.#onWake = args[8];
+    this.#completed = new Int32Array(depth);
+  }
+
+  readonly submit = (first: number, count: number): number => {
+    const words = this.#words;
+    for (let i = first; i < first + count; i++) {
+      this.#completed[this.#count++] = (words[this.#pointers + i * 2]! - this.#controlBase) >>> 2;
+    }
+    if (!this.#waking) {
+      this.#waking = true;
+      setImmediate(this.#wake);
+    }
+    return count;
+  };
+
+  readonly reap = (): number => {
+    const words = this.#words;
+    const count = this.#count;
+    let event = this.#events;
+    for (let i = 0; i < count; i++, event += EVENT_WORDS) {
+      const iocb = this.#completed[i]!;
+      this.#transfer(iocb);
+      words[event] = words[iocb]!;
+      words[event + 1] = words[iocb + 1]!;
+      words[event + 2] = (iocb << 2) + this.#controlBase;
+      words[event + 3] = words[this.#pointers + 1]!;
+      words[event + 4] = words[iocb + IOCB_BYTES]!;
+      words[event + 5] = 0;
+      words[event + 6] = 0;
+      words[event + 7] = 0;
+    }
+    this.#count = 0;
+    return count;
+  };
+
+  #transfer(iocb: number): void {
+    const words = this.#words;
+    const bytes = words[iocb + IOCB_BYTES]!;
+    const at = (words[iocb + IOCB_BUF]! - this.#poolBase) >>> 2;
+    const page = (words[iocb + IOCB_OFFSET]! >>> 12) | (words[iocb + IOCB_OFFSET + 1]! << 20);
+    this.#pool[at] = page;
+    this.#pool[at + bytes / 4 - 2] = page + bytes / PAGE_BYTES - 1;
+  }
+
+  readonly #wake = (): void => {
+    this.#waking = false;
+    const count = this.reap();
+    if (count > 0) this.#onWake(count);
+  };
+
+  context(): KernelContext {
+    return {
+      eventfd: 0,
+      submit: this.submit,
+      reap: this.reap,
+      offload: (first, count) => {
+        this.submit(first, count);
+        return 0;
+      },
+      cancel: () => 0,
+      ref: () => {},
+      unref: () => {},
+      destroy: (callback) => setImmediate(callback),
+    };
+  }
+}
+
+/** kaio over a kernel that costs nothing: what is left is its own work in user space. */
+export function fakeLoad(spec: TrialSpec, style: 'promise' | 'callback'): Load {
+  const real = binding();
+  const fake: Binding = { ...real, createContext: (...args) => new FakeKernel(real, args).context() };
+  const { depth, bytes } = spec;
+  const memory = Math.max(64 * 1024 * 1024, depth * bytes * 2);
+  const engine = new Engine({ depth: Math.max(depth, 128), memory, hugePages: true, ring: true }, fake);
+  const alignment = { memory: 512, offset: 512 };
+  const size = Number.POSITIVE_INFINITY;
+  const shared = { direct: true, append: false, size, storage: 'local' } as const;
+  const target = new Target({ ...shared, fd: 0, path: undefined, submit: 'auto', memoryAlign: alignment.memory });
+  const file = new AioFile(engine, target, { ...shared, kind: 'block', nonblocking: false, alignment }, false);
+  const places = Array.from({ length: depth }, () => placeOf(engine.pool.allocate(bytes)));
+  const close = async (): Promise<void> => {
+    await file.close();
+    await engine.close();
+  };
+  const load = style === 'promise' ? byPromise(spec, places, file, close) : byCallback(spec, places, file, close);
+  return { ...load, counters: () => countersOf(engine.stats()) };
+}
