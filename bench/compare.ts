@@ -1,5 +1,5 @@
 import { interleave, type PeerResult, type Plan } from './interleave.ts';
-import { startPeer, type Surroundings, type Workload } from './peers.ts';
+import { type Surroundings, startPeer, type Workload } from './peers.ts';
 import type { Measured } from './trial.ts';
 
 /** Starts these peers, measures them in turn and ends them. A peer that cannot start is left out, with its reason. */

@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { Slice } from './protocol.ts';
 import type { Workload } from './peers.ts';
+import type { Slice } from './protocol.ts';
 import type { Measured } from './trial.ts';
 
 const run = promisify(execFile);
@@ -70,5 +70,7 @@ export class Fio implements Measured {
 /** fio gives percentiles and no samples: a hundred values that have those percentiles stand for them. */
 function samplesOf(percentile: Readonly<Record<string, number>>): number[] {
   const known = Object.entries(percentile).map(([share, ns]) => [Number(share), ns] as const);
-  return Array.from({ length: 1000 }, (_, i) => known.find(([share]) => share >= i / 10)?.[1] ?? 0).filter((ns) => ns > 0);
+  return Array.from({ length: 1000 }, (_, i) => known.find(([share]) => share >= i / 10)?.[1] ?? 0).filter(
+    (ns) => ns > 0,
+  );
 }

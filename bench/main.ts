@@ -1,15 +1,33 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { compare } from './compare.ts';
-import { REFERENCE_SOURCE } from './peers.ts';
-import { diskFile, ramDevice, type Target } from './target.ts';
-import { median } from './statistics.ts';
+import { FIGURES, type GroupSpec, MATRIX, measure } from './figures.ts';
+import { describeMachine } from './machine.ts';
+import { PEER_NAMES, REFERENCE_SOURCE, type Surroundings } from './peers.ts';
+import { groupText } from './print.ts';
+import { makeTargets, removeTargets } from './targets.ts';
+
+const USAGE = `npm run bench [-- SUITE] [options]
+
+  figures (default)   the figures the project is held to
+  matrix              depth and block size, for the plots
+  compare PEER...     any peers on one workload: --target --bytes --depth --pattern
+  stall               what submitting does to the event loop
+  report              docs/benchmarks.md and its plots from the results
+
+  --rounds N --slice MS --warm MS   how long; --targets ram,disk,fake  where; --only TEXT  groups whose title has it
+  --node FILE         the Node that runs the JavaScript peers; --name NAME  of the results file
+  --prefix COMMAND    runs every peer, such as 'chrt -r 1' on a machine with other work
+  --profile DIR       CPU profiles of the JavaScript peers
+
+Peers: ${PEER_NAMES.join(', ')}; PEER@2 for two workers
+`;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    targets: { type: 'string', default: 'ram,disk,fake' },
     target: { type: 'string', default: 'disk' },
     bytes: { type: 'string', default: '4096' },
     depth: { type: 'string', default: '32' },
@@ -17,56 +35,75 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '7' },
     slice: { type: 'string', default: '250' },
     warm: { type: 'string', default: '500' },
+    only: { type: 'string', default: '' },
+    node: { type: 'string', default: process.execPath },
+    name: { type: 'string' },
     prefix: { type: 'string', default: '' },
     profile: { type: 'string' },
-    node: { type: 'string', default: process.execPath },
+    help: { type: 'boolean', default: false },
   },
 });
+
 const folder = fileURLToPath(new URL('../results', import.meta.url));
-mkdirSync(folder, { recursive: true });
-const reference = `${folder}/reference`;
-execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', reference, REFERENCE_SOURCE, '-lpthread'], { stdio: 'inherit' });
-const made: Target | string =
-  values.target === 'disk'
-    ? diskFile(folder, 2 ** 30)
-    : values.target === 'ram'
-      ? ramDevice(2 ** 29)
-      : { name: 'ram', path: '/dev/null', bytes: 2 ** 36, remove: () => {} };
-if (typeof made === 'string') throw new Error(made);
-const target = made;
-try {
-  const [, ...names] = positionals;
-  const load = {
-    path: target.path,
-    targetBytes: target.bytes,
-    bytes: Number(values.bytes),
-    depth: Number(values.depth),
-    pattern: values.pattern as 'random' | 'sequential',
-    seed: 1,
-    workers: 1,
-  };
-  const plan = { rounds: Number(values.rounds), sliceMs: Number(values.slice), warmUpMs: Number(values.warm) };
-  const around = { prefix: values.prefix.split(' ').filter(Boolean), reference, node: values.node, ...(values.profile === undefined ? {} : { profile: values.profile }) };
-  const results = await compare(names, load, plan, around, () => {});
-  for (const { name, perSecond, cpuUs, userUs, systemUs, latencyUs, counters } of results) {
-    const first = results[0]!;
-    console.log(
-      name.padEnd(20),
-      Math.max(...perSecond).toFixed(0).padStart(8),
-      (Math.max(...perSecond) / Math.max(...first.perSecond)).toFixed(2),
-      median(perSecond.map((value, i) => value / first.perSecond[i]!)).toFixed(2),
-      'cpu',
-      Math.min(...cpuUs).toFixed(2),
-      '=',
-      median(userUs).toFixed(2),
-      '+',
-      median(systemUs).toFixed(2),
-      'lat',
-      latencyUs.p50.toFixed(1),
-      latencyUs.p99.toFixed(1),
-      JSON.stringify(counters),
-    );
+const [suite = 'figures', ...names] = positionals;
+
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`);
+}
+
+function surroundings(): Surroundings {
+  const reference = `${folder}/reference`;
+  const flags = ['-O2', '-Wall', '-Wextra', '-Werror'];
+  execFileSync('cc', [...flags, '-o', reference, REFERENCE_SOURCE, '-lpthread'], { stdio: 'inherit' });
+  const { node, profile } = values;
+  const prefix = values.prefix.split(' ').filter((word) => word !== '');
+  return { reference, node, prefix, ...(profile === undefined ? {} : { profile }) };
+}
+
+function specsOf(): readonly GroupSpec[] {
+  if (suite === 'compare') {
+    const target = values.target as GroupSpec['target'];
+    const pattern = values.pattern as GroupSpec['pattern'];
+    const bytes = Number(values.bytes);
+    const depth = Number(values.depth);
+    return [{ title: `${bytes} bytes ${pattern}, depth ${depth}`, target, bytes, depth, pattern, peers: names }];
   }
-} finally {
-  if (target.name === 'ram' && target.path !== '/dev/null') target.remove();
+  const targets = new Set(values.targets.split(','));
+  const all = suite === 'matrix' ? MATRIX : FIGURES;
+  return all.filter(({ target, title }) => targets.has(target) && title.includes(values.only));
+}
+
+async function measureSuite(): Promise<void> {
+  const specs = specsOf();
+  const around = surroundings();
+  const plan = { rounds: Number(values.rounds), sliceMs: Number(values.slice), warmUpMs: Number(values.warm) };
+  const targets = makeTargets(new Set(specs.map(({ target }) => target)), folder);
+  // A Ctrl-C must not leave a device behind; the children end with their standard input.
+  process.once('SIGINT', () => {
+    removeTargets(targets);
+    process.exit(130);
+  });
+  try {
+    const groups = await measure(specs, targets, plan, around, progress);
+    progress('');
+    for (const group of groups) console.log(groupText(group));
+    const machine = describeMachine(folder, values.node);
+    const name = values.name ?? `${suite}-node${machine.node.split('.')[0]}`;
+    writeFileSync(
+      `${folder}/${name}.json`,
+      `${JSON.stringify({ machine, plan, prefix: values.prefix, groups }, undefined, 1)}\n`,
+    );
+  } finally {
+    removeTargets(targets);
+  }
+}
+
+mkdirSync(folder, { recursive: true });
+if (values.help) console.log(USAGE);
+else if (suite === 'stall') await (await import('./stall/stall.ts')).stall(folder);
+else if (suite === 'report') await (await import('./report.ts')).report(folder);
+else if (['figures', 'matrix', 'compare'].includes(suite)) await measureSuite();
+else {
+  console.error(USAGE);
+  process.exitCode = 2;
 }

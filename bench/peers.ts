@@ -20,7 +20,8 @@ type Start = (name: string, load: Workload, around: Surroundings) => Promise<Mea
 
 function javascript(peer: string, options: NodeOptions = {}): Start {
   return (name, load, { node, profile, prefix }) => {
-    const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${name}.cpuprofile`];
+    const flags =
+      profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${name}.cpuprofile`];
     return Trial.start(nodeCommand(name, { ...load, peer }, { node, flags, ...options }), prefix);
   };
 }
@@ -52,9 +53,12 @@ function fio(engine: 'libaio' | 'io_uring'): Start {
 const PEERS: Readonly<Record<string, Start>> = {
   'c-eventfd': reference(),
   'c-eventfd-single': reference('--batch', '1'),
+  'c-eventfd-4': reference('--batch', '4'),
   'c-eventfd-8': reference('--batch', '8'),
   'c-eventfd-16': reference('--batch', '16'),
+  'c-eventfd-rounds64': reference('--rounds', '64'),
   'c-eventfd-norounds': reference('--rounds', '0'),
+  'c-eventfd-huge': reference('--huge', '1'),
   'c-getevents': reference('--mode', 'getevents'),
   'kaio-promise': javascript('kaio-promise'),
   'kaio-callback': javascript('kaio-callback'),
@@ -63,6 +67,8 @@ const PEERS: Readonly<Record<string, Start>> = {
   'kaio-offload-promise': javascript('kaio-offload-promise'),
   'fake-promise': javascript('fake-promise'),
   'fake-callback': javascript('fake-callback'),
+  'yardstick-promise': javascript('yardstick-promise'),
+  'yardstick-callback': javascript('yardstick-callback'),
   'fs-promises-4': javascript('fs-promises', threads(4)),
   'fs-promises-64': javascript('fs-promises', threads(64)),
   'fs-callback-4': javascript('fs-callback', threads(4)),

@@ -109,17 +109,21 @@ export function fakeLoad(spec: TrialSpec, style: 'promise' | 'callback'): Load {
   const fake: Binding = { ...real, createContext: (...args) => new FakeKernel(real, args).context() };
   const { depth, bytes } = spec;
   const memory = Math.max(64 * 1024 * 1024, depth * bytes * 2);
-  const engine = new Engine({ depth: Math.max(depth, 128), memory, hugePages: true, ring: true }, fake);
+  const engine = new Engine(
+    { depth: spec.extra?.contextDepth ?? Math.max(depth, 128), memory, hugePages: true, ring: true },
+    fake,
+  );
   const alignment = { memory: 512, offset: 512 };
   const size = Number.POSITIVE_INFINITY;
   const shared = { direct: true, append: false, size, storage: 'local' } as const;
-  const target = new Target({ ...shared, fd: 0, path: undefined, submit: 'auto', memoryAlign: alignment.memory });
-  const file = new AioFile(engine, target, { ...shared, kind: 'block', nonblocking: false, alignment }, false);
+  const files = Array.from({ length: spec.extra?.files ?? 1 }, () => {
+    const target = new Target({ ...shared, fd: 0, path: undefined, submit: 'inline', memoryAlign: alignment.memory });
+    return new AioFile(engine, target, { ...shared, kind: 'block', nonblocking: false, alignment }, false);
+  });
   const places = Array.from({ length: depth }, () => placeOf(engine.pool.allocate(bytes)));
   const close = async (): Promise<void> => {
-    await file.close();
     await engine.close();
   };
-  const load = style === 'promise' ? byPromise(spec, places, file, close) : byCallback(spec, places, file, close);
+  const load = style === 'promise' ? byPromise(spec, places, files, close) : byCallback(spec, places, files, close);
   return { ...load, counters: () => countersOf(engine.stats()) };
 }

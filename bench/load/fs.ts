@@ -1,4 +1,4 @@
-import { constants, close as closeFile, open as openFile, read } from 'node:fs';
+import { close as closeFile, constants, open as openFile, read } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { Arena } from 'kaio/raw';

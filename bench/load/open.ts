@@ -19,6 +19,10 @@ export async function openLoad(spec: TrialSpec): Promise<Load> {
       return (await import('./fake.ts')).fakeLoad(spec, 'promise');
     case 'fake-callback':
       return (await import('./fake.ts')).fakeLoad(spec, 'callback');
+    case 'yardstick-promise':
+      return (await import('./yardstick.ts')).yardstickLoad(spec, 'promise');
+    case 'yardstick-callback':
+      return (await import('./yardstick.ts')).yardstickLoad(spec, 'callback');
     case 'fs-promises':
       return (await import('./fs.ts')).fsPromisesLoad(spec);
     case 'fs-callback':

@@ -1,0 +1,1 @@
+export async function stall(_folder: string): Promise<void> {}
