@@ -8,8 +8,7 @@ function load(path: string): Promise<unknown> {
   return import(new URL(path, dist).href);
 }
 
-export const { Engine } = (await load('engine/engine.js')) as typeof import('../dist/engine/engine.js');
-export const { Target } = (await load('engine/target.js')) as typeof import('../dist/engine/target.js');
-export const { AioFile } = (await load('file/file.js')) as typeof import('../dist/file/file.js');
 export const { binding } = (await load('raw/binding.js')) as typeof import('../dist/raw/binding.js');
 export type { Binding, KernelContext } from '../dist/raw/binding.js';
+export const { instantiatePacker } = (await load('layout/packer.js')) as typeof import('../dist/layout/packer.js');
+export type { Packer } from '../dist/layout/packer.js';

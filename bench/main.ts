@@ -51,13 +51,16 @@ function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`);
 }
 
+function prefixWords(): string[] {
+  return values.prefix.split(' ').filter((word) => word !== '');
+}
+
 function surroundings(): Surroundings {
   const reference = `${folder}/reference`;
   const flags = ['-O2', '-Wall', '-Wextra', '-Werror'];
   execFileSync('cc', [...flags, '-o', reference, REFERENCE_SOURCE, '-lpthread'], { stdio: 'inherit' });
   const { node, profile } = values;
-  const prefix = values.prefix.split(' ').filter((word) => word !== '');
-  return { reference, node, prefix, ...(profile === undefined ? {} : { profile }) };
+  return { reference, node, prefix: prefixWords(), ...(profile === undefined ? {} : { profile }) };
 }
 
 function specsOf(): readonly GroupSpec[] {
@@ -98,9 +101,14 @@ async function measureSuite(): Promise<void> {
   }
 }
 
+async function runStall(): Promise<void> {
+  const { stall } = await import('./stall/stall.ts');
+  await stall(folder, { trials: Number(values.rounds), only: values.only, prefix: prefixWords() });
+}
+
 mkdirSync(folder, { recursive: true });
 if (values.help) console.log(USAGE);
-else if (suite === 'stall') await (await import('./stall/stall.ts')).stall(folder);
+else if (suite === 'stall') await runStall();
 else if (suite === 'report') await (await import('./report.ts')).report(folder);
 else if (['figures', 'matrix', 'compare'].includes(suite)) await measureSuite();
 else {

@@ -1,4 +1,5 @@
-import { AioFile, type Binding, binding, Engine, type KernelContext, Target } from '../internals.ts';
+import { AioContext, type AioFile } from 'kaio';
+import { type Binding, binding, type KernelContext } from '../internals.ts';
 import type { TrialSpec } from '../protocol.ts';
 import { PAGE_BYTES } from '../target.ts';
 import { byCallback, byPromise, countersOf } from './kaio.ts';
@@ -96,6 +97,7 @@ class FakeKernel {
         return 0;
       },
       cancel: () => 0,
+      sleeps: () => 0,
       ref: () => {},
       unref: () => {},
       destroy: (callback) => setImmediate(callback),
@@ -104,26 +106,19 @@ class FakeKernel {
 }
 
 /** kaio over a kernel that costs nothing: what is left is its own work in user space. */
-export function fakeLoad(spec: TrialSpec, style: 'promise' | 'callback'): Load {
-  const real = binding();
-  const fake: Binding = { ...real, createContext: (...args) => new FakeKernel(real, args).context() };
+export async function fakeLoad(spec: TrialSpec, style: 'promise' | 'callback'): Promise<Load> {
+  const native = binding() as { -readonly [K in keyof Binding]: Binding[K] };
+  native.createContext = (...args) => new FakeKernel(native, args).context();
   const { depth, bytes } = spec;
   const memory = Math.max(64 * 1024 * 1024, depth * bytes * 2);
-  const engine = new Engine(
-    { depth: spec.extra?.contextDepth ?? Math.max(depth, 128), memory, hugePages: true, ring: true },
-    fake,
-  );
-  const alignment = { memory: 512, offset: 512 };
-  const size = Number.POSITIVE_INFINITY;
-  const shared = { direct: true, append: false, size, storage: 'local' } as const;
-  const files = Array.from({ length: spec.extra?.files ?? 1 }, () => {
-    const target = new Target({ ...shared, fd: 0, path: undefined, submit: 'inline', memoryAlign: alignment.memory });
-    return new AioFile(engine, target, { ...shared, kind: 'block', nonblocking: false, alignment }, false);
-  });
-  const places = Array.from({ length: depth }, () => placeOf(engine.pool.allocate(bytes)));
-  const close = async (): Promise<void> => {
-    await engine.close();
-  };
+  const context = new AioContext({ depth: spec.extra?.contextDepth ?? Math.max(depth, 128), memory });
+  // Any file with direct I/O will do: nobody reads it. The time a real kernel takes is not there, so neither is a reason to go off-thread.
+  const files: AioFile[] = [];
+  for (let i = 0; i < (spec.extra?.files ?? 1); i++) {
+    files.push(await context.open(process.execPath, 'r', { direct: 'auto', submit: 'inline' }));
+  }
+  const places = Array.from({ length: depth }, () => placeOf(context.allocate(bytes)));
+  const close = (): Promise<void> => context.close();
   const load = style === 'promise' ? byPromise(spec, places, files, close) : byCallback(spec, places, files, close);
-  return { ...load, counters: () => countersOf(engine.stats()) };
+  return { ...load, counters: () => countersOf(context.stats()) };
 }

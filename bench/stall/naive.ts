@@ -1,0 +1,73 @@
+import { closeSync } from 'node:fs';
+import { Arena } from 'kaio/raw';
+import { binding, instantiatePacker, type KernelContext, type Packer } from '../internals.ts';
+import { checkLength, type Make, openAll, type Step } from './engines.ts';
+import type { Row } from './rows.ts';
+
+const IOCB_CMD_PREAD = 0;
+const IOCB_CMD_PWRITE = 1;
+
+/** A kernel context with the memory that its requests are packed in. */
+interface Context {
+  readonly kernel: KernelContext;
+  readonly packer: Packer;
+  readonly results: Int32Array;
+  readonly words: number;
+}
+
+/** What a first attempt at a binding does: everything in one io_submit, on the event loop, and no flag. */
+export const naive: Make = async (row, paths, memoryBytes) => {
+  const fds = openAll(row, paths);
+  const arena = new Arena(memoryBytes);
+  const memory = arena.allocate(memoryBytes);
+  let wake: (count: number) => void = () => {};
+  const context = contextFor(row.files * row.requests, arena, (count) => wake(count));
+  return {
+    memory,
+    run: (steps) =>
+      new Promise((resolve) => {
+        let open = steps.length;
+        wake = (count) => {
+          settle(context, row, count);
+          open -= count;
+          if (open === 0) resolve();
+        };
+        submitAll(context, row, fds, memory.byteOffset, steps);
+      }),
+    async close() {
+      await new Promise<void>((resolve) => context.kernel.destroy(resolve));
+      for (const fd of fds) closeSync(fd);
+    },
+  };
+};
+
+function contextFor(depth: number, arena: Arena, onWake: (count: number) => void): Context {
+  const sizing = instantiatePacker(new WebAssembly.Memory({ initial: 1, maximum: 1 }));
+  const pages = Math.ceil(sizing.controlBytes(depth, 0) / 65536);
+  const control = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const packer = instantiatePacker(control);
+  const [pointers, events] = [packer.pointersAt(depth), packer.eventsAt(depth)];
+  const kernel = binding().createContext(control.buffer, arena.buffer, depth, pointers, events, true, 1, false, onWake);
+  if ('errno' in kernel) throw new Error(`${kernel.syscall}: ${kernel.errno}`);
+  packer.init(depth, 0, binding().addressOf(control.buffer), arena.address, kernel.eventfd, 0);
+  const words = packer.completion_words.value;
+  kernel.ref();
+  return { kernel, packer, words, results: new Int32Array(control.buffer, packer.completionsAt(depth), depth * words) };
+}
+
+function submitAll({ kernel, packer }: Context, row: Row, fds: number[], base: number, steps: readonly Step[]): void {
+  const op = row.op === 'read' ? IOCB_CMD_PREAD : IOCB_CMD_PWRITE;
+  for (const [i, { file, at, position }] of steps.entries()) {
+    packer.pack(i, i, op, fds[file]!, base + at, row.bytes, position, 0, 0, 0);
+  }
+  for (let first = 0; first < steps.length; ) {
+    const taken = kernel.submit(first, steps.length - first);
+    if (taken <= 0) throw new Error(`${row.name}: io_submit gave ${taken}`);
+    first += taken;
+  }
+}
+
+function settle({ packer, results, words }: Context, row: Row, count: number): void {
+  packer.decode(count);
+  for (let i = 0; i < count; i++) checkLength(row, results[i * words + 1]!);
+}

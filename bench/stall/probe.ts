@@ -1,0 +1,65 @@
+import { readFileSync } from 'node:fs';
+import { type Binding, binding } from '../internals.ts';
+
+/** What the submits of the event loop's own thread did to it. */
+export interface SubmitTimes {
+  submits: number;
+  /** Longest single io_submit, and the most that those of one turn of the event loop took together. */
+  longestMs: number;
+  longestTurnMs: number;
+  /** Times the thread slept in an io_submit (voluntary context switches); counted only where that was asked for. */
+  sleeps: number;
+}
+
+/** Measures every io_submit that contexts make on this thread. To be called before the first of them is made. */
+export function watchSubmits(countSleeps: boolean): SubmitTimes {
+  const times: SubmitTimes = { submits: 0, longestMs: 0, longestTurnMs: 0, sleeps: 0 };
+  const native = binding() as { -readonly [K in keyof Binding]: Binding[K] };
+  const create = native.createContext;
+  let turnMs = 0;
+  const newTurn = (): void => {
+    turnMs = 0;
+  };
+  native.createContext = (...args) => {
+    const context = create(...args);
+    if ('errno' in context) return context;
+    const submit = (first: number, count: number): number => {
+      const sleeps = countSleeps ? sleepsOfThread() : 0;
+      const begin = performance.now();
+      const taken = context.submit(first, count);
+      const tookMs = performance.now() - begin;
+      if (countSleeps) times.sleeps += sleepsOfThread() - sleeps;
+      if (turnMs === 0) setImmediate(newTurn);
+      turnMs += tookMs;
+      times.submits++;
+      times.longestMs = Math.max(times.longestMs, tookMs);
+      times.longestTurnMs = Math.max(times.longestTurnMs, turnMs);
+      return taken;
+    };
+    return { ...context, submit };
+  };
+  return times;
+}
+
+/** Reading it does not sleep: /proc is memory. */
+function sleepsOfThread(): number {
+  const status = readFileSync(`/proc/self/task/${process.pid}/status`, 'latin1');
+  return Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)![1]);
+}
+
+/** The longest time between two turns of the event loop, which it keeps busy meanwhile. Returns what ends it. */
+export function watchTurns(): () => number {
+  let longestMs = 0;
+  let last = performance.now();
+  const look = (): void => {
+    const now = performance.now();
+    longestMs = Math.max(longestMs, now - last);
+    last = now;
+    immediate = setImmediate(look);
+  };
+  let immediate = setImmediate(look);
+  return () => {
+    clearImmediate(immediate);
+    return longestMs;
+  };
+}
