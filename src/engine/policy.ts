@@ -29,7 +29,7 @@ export const UNTOUCHED_WEIGHT = 16;
 /** Bytes one file may submit before the next has its turn. */
 export const TURN_BYTES: number = 128 * 1024;
 /** Submits in one turn of the event loop that may look for completions at once; without a bound timers would never fire. */
-export const INLINE_ROUNDS = 8;
+export const INLINE_ROUNDS = 64;
 export const MAX_THREADS = 4;
 /** Requests a thread submits in one job. */
 export const JOB_REQUESTS = 16;

@@ -1,50 +1,56 @@
 import type { Target } from './target.ts';
 
-/** Files that take turns: the next one is served, and comes last again if it has more. */
+/** What a file knows of its place in a round. */
+export interface Turn {
+  in: boolean;
+  next: Target | undefined;
+}
+
+/** Files that take turns, linked through their own `turns`: the next one is served, and comes last again if it has more. */
 export class Round {
   readonly #which: 'ready' | 'slow';
-  #targets: Target[] = [];
-  #head = 0;
+  #first: Target | undefined;
+  #last: Target | undefined;
+  #size = 0;
 
   constructor(which: 'ready' | 'slow') {
     this.#which = which;
   }
 
   get size(): number {
-    return this.#targets.length - this.#head;
+    return this.#size;
   }
 
   get empty(): boolean {
-    return this.#head === this.#targets.length;
+    return this.#size === 0;
+  }
+
+  #turnOf(target: Target): Turn {
+    return this.#which === 'ready' ? target.readyTurn : target.slowTurn;
   }
 
   /** Puts a file last, unless it stands in the round. */
   add(target: Target): void {
-    if (this.#isIn(target)) return;
-    this.#mark(target, true);
-    this.#targets.push(target);
+    const turn = this.#turnOf(target);
+    if (turn.in) return;
+    turn.in = true;
+    turn.next = undefined;
+    if (this.#last === undefined) this.#first = target;
+    else this.#turnOf(this.#last).next = target;
+    this.#last = target;
+    this.#size++;
   }
 
   /** Takes the file whose turn it is. */
   next(): Target | undefined {
-    const target = this.#targets[this.#head];
+    const target = this.#first;
     if (target === undefined) return undefined;
-    this.#head++;
-    // The array is a queue: what was served is cut off when it is all there is, or most of it.
-    if (this.#head === this.#targets.length || this.#head >= 1024) {
-      this.#targets.splice(0, this.#head);
-      this.#head = 0;
-    }
-    this.#mark(target, false);
+    const turn = this.#turnOf(target);
+    this.#first = turn.next;
+    if (this.#first === undefined) this.#last = undefined;
+    turn.in = false;
+    turn.next = undefined;
+    this.#size--;
     return target;
-  }
-
-  #isIn(target: Target): boolean {
-    return this.#which === 'ready' ? target.inRound : target.inSlowRound;
-  }
-
-  #mark(target: Target, yes: boolean): void {
-    if (this.#which === 'ready') target.inRound = yes;
-    else target.inSlowRound = yes;
   }
 }

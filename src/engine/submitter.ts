@@ -175,16 +175,15 @@ export class Submitter {
     return false;
   }
 
-  /** Submits a slice and accounts for its time, since `begun` for the budget. Returns the time now. */
+  /** Submits a slice and accounts for the time since `begun`, packing included. Returns the time now. */
   #timedSlice(count: number, begun: number): number {
     const { counters, kernel } = this.#core;
     const suspicious = this.#suspicion > 0;
     const sleeps = suspicious ? kernel.sleeps() : 0;
-    const before = performance.now();
     this.#submitSlice(count);
     const now = performance.now();
-    const tookMs = now - before;
-    this.#spentMs += now - begun;
+    const tookMs = now - begun;
+    this.#spentMs += tookMs;
     counters.totalSubmitMs += tookMs;
     if (tookMs > counters.longestSubmitMs) counters.longestSubmitMs = tookMs;
     if (channels.submit.hasSubscribers) {

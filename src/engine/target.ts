@@ -1,4 +1,5 @@
 import { Fifo, type Request } from './request.ts';
+import type { Turn } from './round.ts';
 
 /** How the engine chooses between submitting on the event loop and on a thread. */
 export type SubmitMode = 'auto' | 'inline' | 'offload';
@@ -57,9 +58,9 @@ export class Target {
   /** What may be tried on the event loop, and what a thread must submit. */
   readonly ready: Fifo = new Fifo();
   readonly slow: Fifo = new Fifo();
-  /** It stands in the submitter's round. */
-  inRound = false;
-  inSlowRound = false;
+  /** Its places in the submitter's rounds. */
+  readonly readyTurn: Turn = { in: false, next: undefined };
+  readonly slowTurn: Turn = { in: false, next: undefined };
   /** Jobs of this file that threads have, and how many it may have at once. */
   jobs = 0;
   readonly maxJobs: number;
