@@ -1,14 +1,14 @@
 import { randomBlocks } from '../offsets.ts';
 import { ENGINES, type Step } from './engines.ts';
 import { watchSubmits, watchTurns } from './probe.ts';
-import { fileBytes, type Row } from './rows.ts';
+import { fileBytes, type Row, WARM_UP_BYTES } from './rows.ts';
 
 /** One trial of a row. With `probe` the event loop is watched, which costs CPU; without it rate and CPU are measured. */
 export interface StallSpec {
   readonly row: Row;
   readonly engine: string;
   readonly paths: readonly string[];
-  /** A file of 1 MiB to warm the code up with. */
+  /** A file of WARM_UP_BYTES to warm the code up with. */
   readonly warmUp: string;
   readonly probe: boolean;
 }
@@ -37,10 +37,13 @@ function stepsOf(): Step[] {
 
 /** A program that has run for a while: without this most of what is seen is the compiler. */
 async function warm(): Promise<void> {
-  const small: Row = { ...row, op: 'read', files: 1, requests: 256, bytes: 4096, random: false };
-  const engine = await ENGINES[name]!(small, [warmUp], 256 * 4096);
-  const steps = Array.from({ length: 256 }, (_, i) => ({ file: 0, at: i * 4096, position: i * 4096 }));
-  for (let round = 0; round < 40; round++) await engine.run(steps);
+  const bytes = Math.min(row.bytes, 2 ** 20);
+  const requests = WARM_UP_BYTES / bytes;
+  const small: Row = { ...row, op: 'read', files: 1, requests, bytes, random: false };
+  const engine = await ENGINES[name]!(small, [warmUp], WARM_UP_BYTES);
+  const steps = Array.from({ length: requests }, (_, i) => ({ file: 0, at: i * bytes, position: i * bytes }));
+  const end = performance.now() + 300;
+  while (performance.now() < end) await engine.run(steps);
   await engine.close();
 }
 

@@ -6,7 +6,7 @@ import { median } from '../statistics.ts';
 import type { StallResult, StallSpec } from './child.ts';
 import { Files } from './files.ts';
 import { makePlace } from './places.ts';
-import { type Place, ROWS, type Row } from './rows.ts';
+import { type Place, ROWS, type Row, WARM_UP_BYTES } from './rows.ts';
 
 const ENGINE_NAMES = ['naive', 'fs', 'kaio'] as const;
 
@@ -34,7 +34,7 @@ const child = fileURLToPath(new URL('child.js', import.meta.url));
 /** Measures every row with every engine, prints what came out and writes stall.json. */
 export async function stall(scratch: string, plan: StallPlan): Promise<void> {
   const rows: StallRow[] = [];
-  writeFileSync(warmUpFile(scratch), Buffer.alloc(2 ** 20, 1));
+  writeFileSync(warmUpFile(scratch), Buffer.alloc(WARM_UP_BYTES, 1));
   for (const place of new Set(ROWS.map((row) => row.place))) rows.push(...(await rowsAt(place, scratch, plan)));
   const table: StallTable = { machine: describeMachine(scratch, process.execPath), trials: plan.trials, rows };
   writeFileSync(`${scratch}/stall.json`, `${JSON.stringify(table, undefined, 1)}\n`);
