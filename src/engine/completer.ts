@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { debug } from '../debug.ts';
 import { type CompleteMessage, channels } from './channels.ts';
 import { closeWindow } from './copy.ts';
 import type { Core } from './core.ts';
@@ -91,11 +92,13 @@ export class Completer {
     if (res === -EAGAIN) {
       counters.refusedAgain++;
       memory.refused();
+      debug('%s: would have waited; %d attempts are skipped', request.target.path ?? request.target.fd, memory.skip);
       return !request.nowait;
     }
     if (res === -EOPNOTSUPP) {
       counters.refusedUnsupported++;
       memory.flagOff = true;
+      debug('%s: does not know RWF_NOWAIT', request.target.path ?? request.target.fd);
       return !request.nowait;
     }
     memory.accepted();

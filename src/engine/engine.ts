@@ -2,11 +2,13 @@ import { AsyncResource } from 'node:async_hooks';
 import { constants } from 'node:os';
 import { createHistogram } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
+import { debug } from '../debug.ts';
 import { abortError, aioError, type CodedError, systemError } from '../errors.ts';
 import * as abi from '../layout/constants.ts';
 import { bigEndian, instantiatePacker, type Packer } from '../layout/packer.ts';
 import { reserveMemory } from '../raw/arena.ts';
 import type { Binding, KernelContext } from '../raw/binding.ts';
+import { Aborts } from './aborts.ts';
 import { Completer, type Ending } from './completer.ts';
 import { isCopied } from './copy.ts';
 import { Core, IOVECS_PER_SLOT } from './core.ts';
@@ -59,6 +61,7 @@ export class Engine implements Ending {
   readonly #live: Live;
   /** What the end of this context must close first. */
   readonly #files = new Set<Closable>();
+  readonly #aborts = new Aborts((request) => this.#abort(request));
   #closing: Promise<void> | undefined;
   #whenIdle: (() => void) | undefined;
 
@@ -70,6 +73,12 @@ export class Engine implements Ending {
     this.#submitter = new Submitter(this.#core);
     this.#completer = new Completer(this.#core, this.#submitter, this);
     this.#submitter.completion = this.#completer;
+    debug(
+      'context of %d requests, %d bytes of memory, reaped by %s',
+      options.depth,
+      options.memory,
+      options.ring ? 'ring' : 'call',
+    );
   }
 
   /**
@@ -199,6 +208,7 @@ export class Engine implements Ending {
         this.#whenIdle = resolve;
       });
     }
+    debug('context closes, %d buffers were not disposed', this.pool.buffers);
     await new Promise<void>((resolve) => this.#core.kernel.destroy(resolve));
   }
 
@@ -207,10 +217,15 @@ export class Engine implements Ending {
     this.#live.each((request) => {
       if (request.op !== abi.IOCB_CMD_POLL || request.settled) return;
       this.#core.counters.aborted++;
-      settle(request, closedError(), 0);
+      this.#settle(request, closedError(), 0);
       if (request.slot !== -1) this.#submitter.cancel(request.slot);
     });
     this.#submitter.schedule();
+  }
+
+  #settle(request: Request, error: Error | null, bytes: number): void {
+    if (request.signal !== undefined) this.#aborts.remove(request);
+    settle(request, error, bytes);
   }
 
   // ---- A request begins ----------------------------------------------------------------------------------------------------
@@ -258,18 +273,14 @@ export class Engine implements Ending {
     this.#core.counters.failed++;
     // Never before the call has returned: a callback is always asynchronous.
     process.nextTick(() => {
-      settle(request, error, 0);
+      this.#settle(request, error, 0);
       this.#core.requests.give(request);
     });
   }
 
   #accept(request: Request, signal: AbortSignal | undefined): void {
     const { target, op } = request;
-    if (signal !== undefined) {
-      request.signal = signal;
-      request.onAbort = () => this.#abort(request);
-      signal.addEventListener('abort', request.onAbort);
-    }
+    if (signal !== undefined) this.#aborts.add(request, signal);
     target.hold();
     request.epoch = target.epoch;
     if (isWrite(op)) {
@@ -333,23 +344,23 @@ export class Engine implements Ending {
     const { target } = request;
     this.#live.remove(request);
     if (isWrite(request.op)) this.#writeFinished(request, bytes);
-    if (!request.settled) this.#settle(request, bytes, errno);
+    if (!request.settled) this.#conclude(request, bytes, errno);
     this.#core.requests.give(request);
     target.release();
     if (this.#live.count === 0) this.#whenIdle?.();
   }
 
-  #settle(request: Request, bytes: number, errno: number): void {
+  #conclude(request: Request, bytes: number, errno: number): void {
     const { counters } = this.#core;
     if (errno !== 0) {
       counters.failed++;
-      settle(request, errorOf(request, errno), 0);
+      this.#settle(request, errorOf(request, errno), 0);
       return;
     }
     counters.completed++;
     if (isRead(request.op)) counters.bytesRead += bytes;
     else if (isWrite(request.op)) counters.bytesWritten += bytes;
-    settle(request, null, bytes);
+    this.#settle(request, null, bytes);
   }
 
   #writeFinished(request: Request, bytes: number): void {
@@ -385,7 +396,7 @@ export class Engine implements Ending {
     if (request.settled) return;
     this.#core.counters.aborted++;
     const { target } = request;
-    settle(request, abortError(request.signal!), 0);
+    this.#settle(request, abortError(request.signal!), 0);
     for (const waiting of [target.barriers, target.held]) {
       const at = waiting.indexOf(request);
       if (at === -1) continue;
@@ -410,7 +421,7 @@ export class Engine implements Ending {
     this.#core.poison = error;
     process.emitWarning(error);
     this.#live.each((request) => {
-      if (!request.settled) settle(request, error, 0);
+      if (!request.settled) this.#settle(request, error, 0);
     });
     // Only the end of the kernel's context makes the memory safe again.
     this.#core.kernel.destroy(() => {

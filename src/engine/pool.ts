@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { aioError, type CodedError, invalidArgType, outOfRange } from '../errors.ts';
 import { Arena } from '../raw/arena.ts';
 import type { Binding } from '../raw/binding.ts';
@@ -25,6 +26,7 @@ class Place extends Itself {
   readonly #pool: Pool;
   readonly #offset: number;
   readonly #length: number;
+  #disposed = false;
 
   constructor(buffer: Buffer, pool: Pool, offset: number, length: number) {
     super(buffer);
@@ -41,7 +43,37 @@ class Place extends Itself {
   static lengthOf(object: object): number {
     return #length in object ? object.#length : -1;
   }
+
+  /** Gives the buffer back to its pool, once. */
+  static dispose(object: object): void {
+    if (!(#disposed in object) || object.#disposed) return;
+    object.#disposed = true;
+    object.#pool.dispose(object.#offset);
+  }
+
+  static stateOf(object: object): string {
+    if (!(#disposed in object)) return 'of no pool';
+    if (object.#disposed) return 'disposed';
+    return object.#pool.isClaimed(object.#offset) ? 'in flight' : 'free to use';
+  }
 }
+
+/** What every buffer of a pool has besides what a Buffer has; shared, so that a buffer costs no closure. */
+const PROPERTIES: PropertyDescriptorMap = {
+  [Symbol.dispose]: {
+    value(this: Buffer): void {
+      Place.dispose(this);
+    },
+  },
+  [inspect.custom]: {
+    value(this: Buffer): string {
+      const bytes = this.subarray(0, 16)
+        .toString('hex')
+        .replace(/(..)(?=.)/g, '$1 ');
+      return `<PoolBuffer of ${this.byteLength} bytes, ${Place.stateOf(this)}: ${bytes}${this.byteLength > 16 ? ' ...' : ''}>`;
+    },
+  },
+};
 
 /** How long a buffer is that `allocate` gave out, in bytes; -1 for any other object, also for a part of one. */
 export function knownLength(object: object): number {
@@ -106,14 +138,8 @@ export class Pool {
     if (offset < this.#fresh) this.bytes.fill(0, offset, Math.min(offset + length, this.#fresh));
     this.#fresh = Math.max(this.#fresh, offset + length);
     const buffer = Buffer.from(this.arena.buffer, offset, byteLength);
-    let disposed = false;
-    const dispose = (): void => {
-      if (disposed) return;
-      disposed = true;
-      this.#dispose(offset);
-    };
     new Place(buffer, this, offset, byteLength);
-    return Object.defineProperty(buffer, Symbol.dispose, { value: dispose }) as PoolBuffer;
+    return Object.defineProperties(buffer, PROPERTIES) as PoolBuffer;
   }
 
   #exhausted(byteLength: number): CodedError {
@@ -125,19 +151,24 @@ export class Pool {
     );
   }
 
-  #dispose(offset: number): void {
+  /** Takes a buffer back, at the last event if the kernel still uses it. No new request may use it from now on. */
+  dispose(offset: number): void {
     const buffer = this.#buffers.get(offset)!;
-    const first = offset / RUN_BYTES;
-    const last = (offset + buffer.length) / RUN_BYTES;
-    for (let page = first; page < last; page++) {
-      if (this.#claims[page] === 0) continue;
+    this.#owned.fill(0, offset / RUN_BYTES, (offset + buffer.length) / RUN_BYTES);
+    if (this.isClaimed(offset)) {
       buffer.doomed = true;
       this.#doomed++;
       return;
     }
-    this.#owned.fill(0, first, last);
     this.#buffers.delete(offset);
     this.#runs.release(offset);
+  }
+
+  /** Whether a request uses any of the buffer that begins here. */
+  isClaimed(offset: number): boolean {
+    const length = this.#buffers.get(offset)?.length ?? 0;
+    const claims = this.#claims.subarray(offset / RUN_BYTES, (offset + length) / RUN_BYTES);
+    return claims.some((count) => count > 0);
   }
 
   /** Where in the pool a view begins, in bytes; -1 where it is other memory. */
@@ -188,7 +219,7 @@ export class Pool {
       if (!buffer.doomed) continue;
       buffer.doomed = false;
       this.#doomed--;
-      this.#dispose(offset);
+      this.dispose(offset);
     }
   }
 

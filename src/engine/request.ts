@@ -71,7 +71,6 @@ export class Request {
   resource: AsyncResource | undefined = undefined;
   shape!: Shape;
   signal: AbortSignal | undefined = undefined;
-  onAbort: (() => void) | undefined = undefined;
 
   /** The queue it stands in. */
   next: Request | undefined = undefined;
@@ -95,7 +94,6 @@ export class Request {
     this.callback = undefined;
     this.resource = undefined;
     this.signal = undefined;
-    this.onAbort = undefined;
     this.next = undefined;
     this.done = 0;
     this.skip = 0;

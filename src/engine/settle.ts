@@ -3,15 +3,15 @@ import type { Request } from './request.ts';
 /** Tells whoever made the request how it ended. After this only the engine knows it. */
 export function settle(request: Request, error: Error | null, bytes: number): void {
   request.settled = true;
-  if (request.onAbort !== undefined) request.signal?.removeEventListener('abort', request.onAbort);
   if (request.callback === undefined) {
     request.resolve(error === null ? request.shape(bytes, request.buffer) : rejection(error));
     return;
   }
   try {
     // In the asynchronous context of the call, so that AsyncLocalStorage keeps its store.
-    if (error === null) request.resource!.runInAsyncScope(request.callback, undefined, null, bytes, request.buffer);
-    else request.resource!.runInAsyncScope(request.callback, undefined, error);
+    if (error === null && request.buffer !== undefined) {
+      request.resource!.runInAsyncScope(request.callback, undefined, null, bytes, request.buffer);
+    } else request.resource!.runInAsyncScope(request.callback, undefined, error);
   } catch (thrown) {
     // It is thrown where nothing else is lost by it, and becomes an uncaught exception there.
     process.nextTick(rethrow, thrown);

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { debuglog } from 'node:util';
+import { debug } from '../debug.ts';
 import { IOCB_CMD_POLL, IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, RWF_NOWAIT } from '../layout/constants.ts';
 import { channels, type JobMessage, type SubmitMessage } from './channels.ts';
 import { isCopied, openWindow } from './copy.ts';
@@ -10,7 +10,6 @@ import { Round } from './round.ts';
 import type { Target } from './target.ts';
 
 const { EAGAIN } = constants.errno;
-const debug = debuglog('kaio');
 
 /** What the submitter asks of the completer. */
 export interface Completion {
@@ -446,6 +445,7 @@ export class Submitter {
       const message: JobMessage = { count: job.open, fd: target.fd, path: target.path };
       channels.job.publish(message);
     }
+    debug('%s: %d requests go to a thread', target.path ?? target.fd, job.open);
     const error = core.kernel.offload(0, job.open);
     if (error === 0) return true;
     // No thread can be made at all: each request says so.

@@ -127,6 +127,13 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     return this.#handle.closed ? -1 : this.#target.fd;
   }
 
+  /** Whether it is idle, has requests that are not finished, is closing, or is closed. */
+  get state(): 'idle' | 'busy' | 'closing' | 'closed' {
+    if (this.#handle.closed) return 'closed';
+    if (this.#handle.closing) return 'closing';
+    return this.#target.open > 0 ? 'busy' : 'idle';
+  }
+
   /** The path it was opened with; undefined where the descriptor was attached. */
   get path(): string | undefined {
     return this.#target.path;
@@ -548,7 +555,10 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   }
 }
 
-inspectAs(AioFile, (file) => ({ fd: file.fd, path: file.path, direct: file.direct, alignment: file.alignment }));
+inspectAs(AioFile, (file) => {
+  const { fd, path, state, direct, alignment } = file;
+  return { fd, path, state, direct, alignment };
+});
 
 function misaligned(path: string | undefined, position: number, length: number, unit: number): CodedError {
   return aioError(

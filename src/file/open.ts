@@ -8,6 +8,7 @@ import {
   unlink as unlinkCallback,
 } from 'node:fs';
 import { promisify } from 'node:util';
+import { debug } from '../debug.ts';
 import type { Engine } from '../engine/engine.ts';
 import { type SubmitMode, Target } from '../engine/target.ts';
 import { aioError, type CodedError, invalidArgValue } from '../errors.ts';
@@ -91,6 +92,7 @@ function checkSubmit(submit: unknown = 'auto'): SubmitMode {
 }
 
 function targetOf(fd: number, path: string | undefined, nature: Nature, submit: SubmitMode): Target {
+  debug('%s is fd %d: %o, submit %s', path ?? 'attached', fd, nature, submit);
   const { direct, append, size, storage, alignment } = nature;
   return new Target({ fd, path, direct, append, size, storage, submit, memoryAlign: alignment.memory });
 }
