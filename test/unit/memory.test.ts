@@ -1,0 +1,371 @@
+// What memory a request may use, whose it is meanwhile, and what becomes of it.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { AioContext } from '../../src/index.ts';
+import { block } from '../support/blocker.ts';
+import { directSkip } from '../support/direct.ts';
+import { outcomeOf, submitted } from '../support/outcome.ts';
+import { Random } from '../support/random.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+const path = `${scratchFolder()}/file`;
+const BYTES = 256 * 1024;
+const content = Buffer.alloc(BYTES);
+new Random(1).fill(content);
+
+const context = new AioContext({ memory: 1 << 20 });
+const open = () => context.open(path, 'r+', { direct: 'auto' });
+afterAll(() => context.close());
+beforeEach(() => writeFileSync(path, content));
+
+/** Makes the memory of a view go to somebody else, as postMessage does. */
+function transfer(view: ArrayBufferView): void {
+  structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });
+}
+
+describe('allocate', () => {
+  test('gives zeroed memory, aligned to 4096, of the length that was asked for', () => {
+    const buffers = [1, 4095, 4096, 4097, 100_000].map((length) => context.allocate(length));
+    expect(buffers.map(({ length }) => length)).toEqual([1, 4095, 4096, 4097, 100_000]);
+    for (const buffer of buffers) {
+      expect(buffer.byteOffset % 4096).toBe(0);
+      expect(buffer.every((byte) => byte === 0)).toBe(true);
+      buffer.fill(1);
+      buffer[Symbol.dispose]();
+    }
+    // The same memory again, and none of it as it was left.
+    const again = context.allocate(100_000);
+    expect(again.every((byte) => byte === 0)).toBe(true);
+    again[Symbol.dispose]();
+  });
+
+  test('says what is wrong where the memory is exhausted, and has it again after a dispose', () => {
+    const { freeBytes, buffers } = context.stats();
+    const all = context.allocate(freeBytes);
+    expect(() => context.allocate(1)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_AIO_NO_MEMORY',
+        message: expect.stringMatching(/run of 1 bytes: 0 bytes are free.*1 buffers.*dispose.*"memory"/i),
+      }),
+    );
+    all[Symbol.dispose]();
+    expect(context.stats()).toMatchObject({ freeBytes, buffers });
+    context.allocate(freeBytes)[Symbol.dispose]();
+    expect(() => context.allocate(freeBytes + 1)).toThrow(expect.objectContaining({ code: 'ERR_AIO_NO_MEMORY' }));
+  });
+
+  test('that is exhausted keeps no request from being copied', async () => {
+    const all = context.allocate(context.stats().freeBytes);
+    const file = await open();
+    expect((await file.read(Buffer.alloc(BYTES), 0, BYTES, 0)).buffer.equals(content)).toBe(true);
+    await file.close();
+    all[Symbol.dispose]();
+  });
+
+  test('and dispose twice does not give away what has a new owner', () => {
+    const first = context.allocate(4096);
+    first[Symbol.dispose]();
+    const second = context.allocate(4096);
+    expect(second.byteOffset).toBe(first.byteOffset);
+    first[Symbol.dispose]();
+    const third = context.allocate(4096);
+    expect(third.byteOffset).not.toBe(second.byteOffset);
+    for (const buffer of [second, third]) buffer[Symbol.dispose]();
+  });
+
+  test('gives memory that nobody can detach', () => {
+    const buffer = context.allocate(4096);
+    buffer.fill(3);
+    try {
+      transfer(buffer);
+    } catch {
+      // Some versions of Node refuse it, others give the receiver a copy.
+    }
+    expect(buffer.length).toBe(4096);
+    expect(buffer.every((byte) => byte === 3)).toBe(true);
+    buffer[Symbol.dispose]();
+  });
+
+  test('gives buffers that a "using" declaration disposes', () => {
+    const { freeBytes } = context.stats();
+    {
+      using buffer = context.allocate(8192);
+      expect(context.stats().freeBytes).toBe(freeBytes - buffer.length);
+    }
+    expect(context.stats().freeBytes).toBe(freeBytes);
+  });
+});
+
+describe('memory of the context', () => {
+  test('is read into and written from without a copy', async () => {
+    using buffer = context.allocate(BYTES);
+    const file = await open();
+    const { copiedBytes } = context.stats();
+    expect((await file.read(buffer, 0, BYTES, 0)).buffer).toBe(buffer);
+    expect(buffer.equals(content)).toBe(true);
+    await file.write(buffer, 0, BYTES, BYTES);
+    expect(context.stats().copiedBytes).toBe(copiedBytes);
+    expect(readFileSync(path).equals(Buffer.concat([content, content]))).toBe(true);
+    await file.close();
+  });
+
+  test('after its dispose is refused, also where it has a new owner in part', async () => {
+    const file = await open();
+    const buffer = context.allocate(8192);
+    const part = buffer.subarray(4096);
+    buffer[Symbol.dispose]();
+    using owner = context.allocate(4096);
+    expect(owner.byteOffset).toBe(buffer.byteOffset);
+    // Which owner a view was made for cannot be seen; what nobody owns is refused.
+    expect(await outcomeOf(() => file.read(part, 0, 4096, 0))).toBe('ERR_AIO_BUFFER_DISPOSED');
+    expect(await outcomeOf(() => file.write(part, 0, 4096, 0))).toBe('ERR_AIO_BUFFER_DISPOSED');
+    expect(await outcomeOf(() => file.write(buffer, 0, 8192, 0))).toBe('ERR_AIO_BUFFER_DISPOSED');
+    await file.close();
+  });
+
+  test('beyond a buffer is refused, though it can be reached through its ArrayBuffer', async () => {
+    const file = await open();
+    using buffer = context.allocate(4096);
+    const beyond = new Uint8Array(buffer.buffer, buffer.byteOffset, 8192);
+    expect(await outcomeOf(() => file.read(beyond, 0, 8192, 0))).toBe('ERR_AIO_BUFFER_DISPOSED');
+    const copies = new Uint8Array(buffer.buffer, buffer.buffer.byteLength - 4096, 4096);
+    expect(await outcomeOf(() => file.write(copies, 0, 4096, 0))).toBe('ERR_AIO_BUFFER_DISPOSED');
+    await file.close();
+  });
+
+  test('can be given as any view of it', async () => {
+    const file = await open();
+    using buffer = context.allocate(8192);
+    const at = buffer.byteOffset;
+    const views = [
+      new Float64Array(buffer.buffer, at, 512),
+      new DataView(buffer.buffer, at, 4096),
+      new Uint16Array(buffer.buffer, at + 4096, 2048),
+    ];
+    for (const view of views) {
+      expect((await file.read(view, 0, 4096, 4096)).buffer).toBe(view);
+      expect(content.compare(new Uint8Array(view.buffer, view.byteOffset, 4096), 0, 4096, 4096, 8192)).toBe(0);
+    }
+    await file.close();
+  });
+
+  test('of another context is copied as any other', async () => {
+    const other = new AioContext({ memory: 1 << 20 });
+    const buffer = other.allocate(4096);
+    const file = await open();
+    const { copiedBytes } = context.stats();
+    await file.read(buffer, 0, 4096, 4096);
+    expect(content.compare(buffer, 0, 4096, 4096, 8192)).toBe(0);
+    expect(context.stats().copiedBytes).toBe(copiedBytes + 4096);
+    await file.close();
+    await other.close();
+  });
+
+  test('that is not aligned as the device wants is copied', async () => {
+    const file = await open();
+    using buffer = context.allocate(8192);
+    await file.read(buffer, 1, 4096, 4096);
+    expect(content.compare(buffer, 1, 4097, 4096, 8192)).toBe(0);
+    expect([buffer[0], buffer[4097]]).toEqual([0, 0]);
+    await file.write(buffer, 1, 4096, 0);
+    expect(readFileSync(path).subarray(0, 4096).equals(content.subarray(4096, 8192))).toBe(true);
+    await file.close();
+  });
+});
+
+describe('memory that a request has', () => {
+  test('is refused to another that would fill it or is filled from it, and free again afterwards', async () => {
+    const small = new AioContext({ depth: 1, memory: 1 << 20 });
+    const file = await small.open(path, 'r+', { direct: 'auto' });
+    const buffer = small.allocate(8192);
+    const blocker = await block(small);
+    const reading = file.read(buffer, 0, 4096, 0);
+    const busy = 'ERR_AIO_BUFFER_BUSY';
+    expect(await outcomeOf(() => file.read(buffer, 0, 4096, 0))).toBe(busy);
+    expect(await outcomeOf(() => file.write(buffer, 0, 4096, 0))).toBe(busy);
+    expect(await outcomeOf(() => file.read(buffer.subarray(2048), 0, 4096, 0))).toBe(busy);
+    expect(await outcomeOf(() => file.readv([Buffer.alloc(4096), buffer.subarray(0, 4096)], 0))).toBe(busy);
+    // Nothing of a refused vector stays taken.
+    const beside = file.read(buffer, 4096, 4096, 0);
+    await blocker.release();
+    await Promise.all([reading, beside]);
+    expect((await file.read(buffer, 0, 8192, 0)).bytesRead).toBe(8192);
+    await small.close();
+  });
+
+  test('may be written from by several', async () => {
+    const file = await open();
+    using buffer = context.allocate(4096);
+    buffer.fill(7);
+    const writes = [0, 4096, 8192].map((at) => file.write(buffer, 0, 4096, at));
+    expect((await Promise.all(writes)).map(({ bytesWritten }) => bytesWritten)).toEqual([4096, 4096, 4096]);
+    expect(readFileSync(path).subarray(0, 12288).equals(Buffer.alloc(12288, 7))).toBe(true);
+    await file.close();
+  });
+
+  test('stays its own after an abort, until the kernel is done', async () => {
+    const small = new AioContext({ depth: 1, memory: 1 << 20 });
+    const file = await small.open(path, 'r+', { direct: 'auto', submit: 'offload' });
+    const buffer = small.allocate(BYTES);
+    const controller = new AbortController();
+    const read = outcomeOf(() => file.read(buffer, { position: 0, signal: controller.signal }));
+    await submitted();
+    expect(small.stats().inFlight).toBe(1);
+    controller.abort();
+    // In the same turn: the event cannot have been seen.
+    const again = outcomeOf(() => file.read(buffer, { position: 0 }));
+    buffer[Symbol.dispose]();
+    const { freeBytes } = small.stats();
+    expect(await read).toBe('ABORT_ERR');
+    expect(await again).toBe('ERR_AIO_BUFFER_BUSY');
+    await file.drain();
+    expect(small.stats()).toMatchObject({ inFlight: 0, freeBytes: freeBytes + BYTES, buffers: 0 });
+    await small.close();
+  });
+
+  test('and is disposed meanwhile is given back at its end, and only once', async () => {
+    const small = new AioContext({ depth: 1, memory: 1 << 20 });
+    const file = await small.open(path, 'r+', { direct: 'auto' });
+    const { freeBytes } = small.stats();
+    const buffer = small.allocate(4096);
+    const blocker = await block(small);
+    const write = file.write(buffer, 0, 4096, 0);
+    for (let times = 0; times < 3; times++) buffer[Symbol.dispose]();
+    expect(small.stats()).toMatchObject({ freeBytes: freeBytes - 4096, buffers: 0 });
+    using next = small.allocate(4096);
+    expect(next.byteOffset).not.toBe(buffer.byteOffset);
+    // It is taken: nobody may make a new request with it.
+    expect(await outcomeOf(() => file.write(buffer, 0, 4096, 0))).toBe('ERR_AIO_BUFFER_DISPOSED');
+    await blocker.release();
+    expect((await write).bytesWritten).toBe(4096);
+    expect(small.stats().freeBytes).toBe(freeBytes - 4096);
+    await small.close();
+  });
+});
+
+describe('other memory', () => {
+  test('is filled only where and as far as it was asked for', async () => {
+    const file = await open();
+    const memory = new ArrayBuffer(12288);
+    const view = new Uint32Array(memory, 4096, 1024);
+    const { bytesRead, buffer } = await file.read(view, 0, 4096, 8192);
+    expect(bytesRead).toBe(4096);
+    expect(buffer).toBe(view);
+    const bytes = Buffer.from(memory);
+    expect(bytes.subarray(4096, 8192).equals(content.subarray(8192, 12288))).toBe(true);
+    for (const beside of [bytes.subarray(0, 4096), bytes.subarray(8192)]) {
+      expect(beside.every((byte) => byte === 0)).toBe(true);
+    }
+    await file.close();
+  });
+
+  test.each([
+    ['DataView', (memory: ArrayBuffer) => new DataView(memory, 8, 4096)],
+    ['BigInt64Array', (memory: ArrayBuffer) => new BigInt64Array(memory, 8, 512)],
+    ['Float32Array', (memory: ArrayBuffer) => new Float32Array(memory, 8, 1024)],
+    ['Int8Array', (memory: ArrayBuffer) => new Int8Array(memory, 8, 4096)],
+  ])('is written from as a %s that begins within it', async (_name, viewOf) => {
+    const file = await open();
+    const bytes = Buffer.from(new ArrayBuffer(8192));
+    new Random(2).fill(bytes);
+    const view = viewOf(bytes.buffer);
+    expect((await file.write(view, 0, 4096, 4096)).buffer).toBe(view);
+    expect(readFileSync(path).subarray(4096, 8192).equals(bytes.subarray(8, 4104))).toBe(true);
+    await file.close();
+  });
+
+  test('that is larger than all the room for copies goes through it in pieces', async () => {
+    const small = new AioContext({ memory: 65536 });
+    const file = await small.open(path, 'r+', { direct: 'auto' });
+    const views = Array.from({ length: 4 }, () => Buffer.alloc(BYTES));
+    await Promise.all(views.map((view) => file.read(view, 0, BYTES, 0)));
+    expect(views.every((view) => view.equals(content))).toBe(true);
+    expect(small.stats().copyWaits).toBeGreaterThan(0);
+    await small.close();
+  });
+
+  // What went wrong here would take the whole context with it, so it has one of its own.
+  test('that is transferred away before it is written fails that request alone', { timeout: 5000 }, async () => {
+    const own = new AioContext({ memory: 1 << 20 });
+    const file = await own.open(path, 'r+', { direct: 'auto' });
+    const gone = new Uint8Array(4096).fill(1);
+    const stays = new Uint8Array(4096).fill(2);
+    const outcomes = [
+      outcomeOf(() => file.write(gone, 0, 4096, 0)),
+      outcomeOf(() => file.write(stays, 0, 4096, 4096)),
+      outcomeOf(() => file.writev([stays, gone], 8192)),
+    ];
+    transfer(gone);
+    const [first, second, third] = await Promise.all(outcomes);
+    expect(first).toMatch(/^E/);
+    expect(second).toBe('ok');
+    expect(third).toMatch(/^E/);
+    const written = readFileSync(path);
+    expect(written.subarray(0, 4096).equals(content.subarray(0, 4096))).toBe(true);
+    expect(written.subarray(4096, 8192).equals(Buffer.alloc(4096, 2))).toBe(true);
+    expect(written.subarray(8192).equals(content.subarray(8192))).toBe(true);
+    await own.close();
+  });
+
+  test('that is transferred away before it is filled fails that request alone', { timeout: 5000 }, async () => {
+    const own = new AioContext({ memory: 1 << 20 });
+    const file = await own.open(path, 'r+', { direct: 'auto' });
+    const gone = new Uint8Array(4096);
+    const stays = new Uint8Array(4096);
+    const outcomes = [
+      outcomeOf(() => file.read(gone, 0, 4096, 0)),
+      outcomeOf(() => file.read(stays, 0, 4096, 4096)),
+      outcomeOf(() => file.readv([new Uint8Array(4096), gone], 0)),
+    ];
+    transfer(gone);
+    const [first, second, third] = await Promise.all(outcomes);
+    expect(first).toMatch(/^E/);
+    expect(second).toBe('ok');
+    expect(third).toMatch(/^E/);
+    expect(content.compare(stays, 0, 4096, 4096, 8192)).toBe(0);
+    expect(own.stats()).toMatchObject({ queued: 0, inFlight: 0 });
+    await own.close();
+  });
+});
+
+const noDirect = directSkip();
+
+describe('direct requests', () => {
+  test('at places that the device does not take are refused with what it takes', async ({ skip }) => {
+    skip(noDirect !== false, String(noDirect));
+    const file = await context.open(path, 'r+');
+    const unit = file.alignment.offset;
+    expect(unit).toBeGreaterThan(1);
+    using buffer = context.allocate(8192);
+    const message = expect.stringContaining(`multiples of ${unit}`);
+    for (const [length, position] of [
+      [unit, 1],
+      [1, 0],
+      [unit + 1, unit],
+    ] as const) {
+      const error = { code: 'ERR_AIO_MISALIGNED', message };
+      await expect(file.read(buffer, 0, length, position)).rejects.toMatchObject(error);
+      await expect(file.write(buffer, 0, length, position)).rejects.toMatchObject(error);
+    }
+    await file.close();
+    expect(readFileSync(path).equals(content)).toBe(true);
+  });
+
+  test('say how large and aligned they must be', async ({ skip }) => {
+    skip(noDirect !== false, String(noDirect));
+    const direct = await context.open(path);
+    const buffered = await context.open(path, 'r', { direct: false });
+    expect([direct.direct, buffered.direct]).toEqual([true, false]);
+    expect(buffered.alignment).toEqual({ memory: 1, offset: 1 });
+    expect(Object.isFrozen(direct.alignment)).toBe(true);
+    await Promise.all([direct.close(), buffered.close()]);
+  });
+});
+
+test('a context that closes with buffers handed out leaves them readable', async () => {
+  const short = new AioContext({ memory: 65536 });
+  const buffer = short.allocate(4096).fill(5);
+  await short.close();
+  expect(buffer.every((byte) => byte === 5)).toBe(true);
+  buffer[Symbol.dispose]();
+});
