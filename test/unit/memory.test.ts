@@ -235,8 +235,9 @@ describe('memory that a request has', () => {
     using next = small.allocate(4096);
     expect(next.byteOffset).not.toBe(buffer.byteOffset);
     // It is taken: nobody may make a new request with it.
-    expect(await outcomeOf(() => file.write(buffer, 0, 4096, 0))).toBe('ERR_AIO_BUFFER_DISPOSED');
+    const late = outcomeOf(() => file.write(buffer, 0, 4096, 0));
     await blocker.release();
+    expect(await late).toBe('ERR_AIO_BUFFER_DISPOSED');
     expect((await write).bytesWritten).toBe(4096);
     expect(small.stats().freeBytes).toBe(freeBytes - 4096);
     await small.close();
