@@ -7,6 +7,7 @@ import {
   type PathLike,
   unlink as unlinkCallback,
 } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { debug } from '../debug.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -112,7 +113,7 @@ export function descriptorTarget(fd: number): Target {
 }
 
 function pathText(path: PathLike): string {
-  return path instanceof URL ? path.pathname : path.toString();
+  return path instanceof URL ? fileURLToPath(path) : path.toString();
 }
 
 async function openDescriptor(path: PathLike, flags: number, mode: number, direct: boolean | 'auto'): Promise<number> {
