@@ -1,0 +1,262 @@
+// How files are opened: flags, modes, paths, direct I/O or not, and what is left where it fails.
+import {
+  closeSync,
+  constants,
+  existsSync,
+  promises as fs,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import { AioContext, open } from '../../src/index.ts';
+import { directSkip } from '../support/direct.ts';
+import { fileSystemSkip, withFileSystem } from '../support/filesystems.ts';
+import { outcomeOf } from '../support/outcome.ts';
+import { openDescriptors } from '../support/proc.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+const folder = scratchFolder();
+const context = new AioContext({ memory: 65536 });
+afterAll(() => context.close());
+
+let names = 0;
+const newPath = (): string => `${folder}/${names++}`;
+
+/** What a way of opening does to a file that is there and to one that is not, and what can be done with it then. */
+async function effectOf(
+  openIt: (path: string) => Promise<{ read: unknown; close(): Promise<void> }>,
+  present: boolean,
+): Promise<unknown> {
+  const path = newPath();
+  if (present) writeFileSync(path, 'before');
+  const file = (await openIt(path).catch((error: { code: string }) => error.code)) as fs.FileHandle | string;
+  if (typeof file === 'string') return { error: file, exists: existsSync(path) };
+  const read = await outcomeOf(async () => (await file.read(Buffer.alloc(6), 0, 6, 0)).buffer.toString('latin1'));
+  const write = await outcomeOf(() => file.write(Buffer.from('X'), 0, 1, 0));
+  await file.close();
+  return { read, write, content: readFileSync(path, 'latin1') };
+}
+
+// biome-ignore format: a row for what each letter means
+const FLAGS = ['r', 'rs', 'sr', 'r+', 'rs+', 'sr+', 'w', 'wx', 'xw', 'w+', 'wx+', 'xw+', 'a', 'ax', 'xa', 'as', 'sa', 'a+', 'ax+', 'xa+', 'as+',
+  'sa+', constants.O_RDWR | constants.O_CREAT, constants.O_RDONLY, 0, undefined, 'R', '', 'rw', 'r ', 'constructor', 1.5, 2 ** 31] as const;
+
+describe('flags mean what they mean to fs', () => {
+  test.each(FLAGS)('%s', async (flags) => {
+    for (const present of [true, false]) {
+      const expected = await effectOf((path) => fs.open(path, flags), present);
+      expect(await effectOf((path) => context.open(path, flags, { direct: false }), present)).toEqual(expected);
+    }
+  });
+
+  test.each([{}, true])('an object and a boolean are refused as there', async (flags) => {
+    const wrong = flags as unknown as string;
+    const expected = await effectOf((path) => fs.open(path, wrong), true);
+    expect(await effectOf((path) => context.open(path, wrong), true)).toEqual(expected);
+  });
+});
+
+describe('a mode', () => {
+  test.each([undefined, 0o600, '640', 0, 0o777, 'x', -1, 1.5, 2 ** 32, {}])(
+    '%s means what it means to fs',
+    async (mode) => {
+      const modeOf = async (openIt: (path: string) => Promise<{ close(): Promise<void> }>): Promise<string> => {
+        const path = newPath();
+        return outcomeOf(async () => {
+          await (await openIt(path)).close();
+          return statSync(path).mode.toString(8);
+        });
+      };
+      const given = mode as number;
+      const expected = await modeOf((path) => fs.open(path, 'w', given));
+      expect(await modeOf((path) => context.open(path, 'w', { mode: given, direct: false }))).toBe(expected);
+      if (typeof mode === 'object' || directSkip() !== false) return;
+      expect(await modeOf((path) => context.open(path, 'w', given))).toBe(expected);
+      expect(await modeOf((path) => open(path, 'w', given))).toBe(expected);
+    },
+  );
+});
+
+describe('a path', () => {
+  test('may be a text, a Buffer or a file: URL, with any characters', async () => {
+    const path = `${folder}/ä b#c?d%20`;
+    writeFileSync(path, 'content');
+    for (const given of [path, Buffer.from(path), pathToFileURL(path)]) {
+      const file = await context.open(given, 'r', { direct: false });
+      expect((await file.read(Buffer.alloc(7), 0, 7, 0)).buffer.toString()).toBe('content');
+      expect(file.path).toBe(path);
+      await file.close();
+    }
+  });
+
+  test.each([
+    ['a number', 5],
+    ['null', null],
+    ['a text with a zero byte', 'a\0b'],
+    ['a URL of the web', new URL('http://example.org/file')],
+    ['an empty text', ''],
+    ['one that is not there', '/not/there'],
+    ['one through a file', '/dev/null/file'],
+  ])('that is %s is refused as fs does', async (_name, path) => {
+    const given = path as string;
+    const failure = (error: Error): object => ({ ...error, name: error.name, message: error.message });
+    const expected = await fs.open(given).then(String, failure);
+    expect(await context.open(given).then(String, failure)).toEqual(expected);
+  });
+
+  test('of a folder opens for reading, and cannot be read', async () => {
+    const file = await context.open(folder, 'r', { direct: 'auto' });
+    expect(await outcomeOf(() => file.read(Buffer.alloc(4096), 0, 4096, 0))).toMatch(/^(EISDIR|EINVAL)$/);
+    await file.close();
+    expect(await outcomeOf(() => context.open(folder, 'r+'))).toBe('EISDIR');
+  });
+});
+
+test('wrong options are refused before anything is made', async () => {
+  const path = newPath();
+  const wrong = [{ direct: 1 }, { direct: 'yes' }, { submit: 'x' }, { submit: null }, { mode: 'x' }];
+  for (const options of wrong) {
+    expect(await outcomeOf(() => context.open(path, 'w', options as object))).toBe('ERR_INVALID_ARG_VALUE');
+  }
+  expect(existsSync(path)).toBe(false);
+});
+
+test('a failure leaves no descriptor', async () => {
+  const before = openDescriptors();
+  for (const path of ['/not/there', folder]) await outcomeOf(() => context.open(path, 'r+'));
+  expect(openDescriptors()).toBe(before);
+});
+
+const noTmpfs = fileSystemSkip('tmpfs');
+const noDirect = directSkip();
+
+describe('direct', () => {
+  test.each([true, 'auto'] as const)('%s bypasses the page cache where the file system can', async (direct) => {
+    const file = await context.open(newPath(), 'w+', { direct });
+    expect(file.direct).toBe(noDirect === false);
+    expect(file.alignment.offset > 1).toBe(noDirect === false);
+    await file.close();
+  });
+
+  test('on tmpfs needs no alignment', async ({ skip }) => {
+    skip(noTmpfs !== false, String(noTmpfs));
+    await withFileSystem('tmpfs', async (dir) => {
+      const file = await context.open(`${dir}/file`, 'w+', { direct: 'auto' });
+      expect(await file.write('odd', 7)).toMatchObject({ bytesWritten: 3 });
+      expect((await file.read(Buffer.alloc(5), 0, 5, 6)).buffer.toString()).toBe('\0odd\0');
+      await file.close();
+    });
+  });
+});
+
+/** procfs has files of its own only, sysfs and cgroups as well: none of them does direct I/O. */
+describe('on a file system without direct I/O', () => {
+  const file = '/proc/version';
+
+  test('true says so, and what to do', async () => {
+    const before = openDescriptors();
+    await expect(context.open(file)).rejects.toMatchObject({
+      code: 'ERR_AIO_DIRECT_UNSUPPORTED',
+      message: expect.stringMatching(/'\/proc\/version'.*'auto'.*false/),
+      cause: { code: 'EINVAL' },
+    });
+    expect(openDescriptors()).toBe(before);
+  });
+
+  test.each(['auto', false] as const)('%s goes through the page cache', async (direct) => {
+    const opened = await context.open(file, 'r', { direct });
+    expect(opened.direct).toBe(false);
+    const { buffer, bytesRead } = await opened.read(Buffer.alloc(100), 0, 100, 0);
+    expect(buffer.toString('latin1', 0, bytesRead)).toContain('Linux');
+    await opened.close();
+  });
+});
+
+const noFuse = fileSystemSkip('fuse');
+
+test('a file that could not be opened for direct I/O is not left behind, and one that was there is not emptied', async ({
+  skip,
+}) => {
+  skip(noFuse !== false, String(noFuse));
+  await withFileSystem('fuse', async (dir) => {
+    const probe = `${dir}/probe`;
+    const refuses = (() => {
+      try {
+        closeSync(openSync(probe, constants.O_CREAT | constants.O_RDWR | constants.O_DIRECT));
+        return false;
+      } catch {
+        return true;
+      }
+    })();
+    if (existsSync(probe)) unlinkSync(probe);
+    skip(!refuses, 'this FUSE has direct I/O');
+    writeFileSync(`${dir}/there`, 'content');
+    for (const flags of ['w', 'w+', 'wx', 'a', 'r+'] as const) {
+      const path = `${dir}/${flags.startsWith('r') || flags === 'w' ? 'there' : 'new'}`;
+      expect(await outcomeOf(() => context.open(path, flags)), flags).toBe('ERR_AIO_DIRECT_UNSUPPORTED');
+    }
+    expect(readdirSync(dir)).toEqual(['there']);
+    expect(readFileSync(`${dir}/there`, 'utf8')).toBe('content');
+    const created = await context.open(`${dir}/new`, 'wx', { direct: 'auto' });
+    expect(created.direct).toBe(false);
+    await created.close();
+    expect(await outcomeOf(() => context.open(`${dir}/new`, 'wx', { direct: 'auto' }))).toBe('EEXIST');
+  });
+});
+
+describe('attach', () => {
+  test('takes part in a descriptor, and leaves it open', async () => {
+    const path = newPath();
+    const fd = openSync(path, 'w+');
+    const file = await context.attach(fd);
+    expect([file.fd, file.path, file.direct]).toEqual([fd, undefined, false]);
+    await file.write('attached');
+    await file.close();
+    expect(file.fd).toBe(-1);
+    expect(await outcomeOf(() => file.write('x'))).toBe('EBADF');
+    const again = await context.attach(fd, { submit: 'offload' });
+    expect((await again.read(Buffer.alloc(8), 0, 8, 0)).buffer.toString()).toBe('attached');
+    await again.close();
+    closeSync(fd);
+  });
+
+  test('sees how the descriptor was opened', async ({ skip }) => {
+    skip(noDirect !== false, String(noDirect));
+    const path = newPath();
+    const fd = openSync(path, constants.O_CREAT | constants.O_RDWR | constants.O_DIRECT | constants.O_APPEND);
+    const file = await context.attach(fd);
+    expect(file.direct).toBe(true);
+    using buffer = context.allocate(4096);
+    for (const letter of 'ab') {
+      buffer.fill(letter);
+      await file.write(buffer, 0, 4096, 0);
+    }
+    expect(readFileSync(path, 'latin1')).toBe('a'.repeat(4096) + 'b'.repeat(4096));
+    await file.close();
+    closeSync(fd);
+  });
+});
+
+describe('options of single requests', () => {
+  test('dsync, ioprio and nowait are taken by the kernel', async () => {
+    const path = newPath();
+    writeFileSync(path, Buffer.alloc(8192, 'x'));
+    readFileSync(path);
+    const file = await context.open(path, 'r+', { direct: false });
+    // Class best effort, level 4 (ioprio_set(2)).
+    const ioprio = (2 << 13) | 4;
+    expect((await file.write(Buffer.from('abc'), { position: 0, dsync: true, ioprio })).bytesWritten).toBe(3);
+    expect((await file.writev([Buffer.from('d')], 3, { dsync: true })).bytesWritten).toBe(1);
+    const { buffer } = await file.read(Buffer.alloc(4), { position: 0, ioprio });
+    expect(buffer.toString()).toBe('abcd');
+    // What is in the page cache is there without waiting.
+    expect((await file.read(Buffer.alloc(4), { position: 4096, nowait: true })).bytesRead).toBe(4);
+    expect(await outcomeOf(() => file.read(Buffer.alloc(4), { position: 0, ioprio: 7 << 13 }))).toBe('EINVAL');
+    await file.close();
+  });
+});
