@@ -8,7 +8,7 @@ import { fuseSkip, withFuse } from '../support/fuse.ts';
 import { aioMaxNr, aioNr, eventually } from '../support/proc.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
-const states = ['idle', 'queued', 'reads', 'writes', 'copies', 'polls', 'offthread', 'closing'] as const;
+const states = ['idle', 'queued', 'reads', 'writes', 'copies', 'polls', 'offthread', 'opening', 'closing'] as const;
 const ends = {
   main: ['exit', 'throw', 'SIGTERM', 'SIGKILL', 'natural'],
   worker: ['exit', 'throw', 'SIGTERM', 'SIGKILL', 'natural', 'terminate', 'spin', 'mainExit'],
