@@ -245,6 +245,8 @@ export class Engine implements Ending {
     if (callback === undefined) {
       promise = new Promise(capture);
       request.resolve = captured;
+      // Or the last answer, with its buffer and the memory that it is in, would outlive the context.
+      captured = noop;
     } else {
       request.callback = callback;
       request.resource = new AsyncResource('AIOREQUEST', { requireManualDestroy: true });
