@@ -1,0 +1,89 @@
+// What must stay flat, measured and judged.
+import { readdirSync, readFileSync } from 'node:fs';
+
+const MIB = 1024 * 1024;
+
+/** How many contexts a process has: each is a mapping of the kernel's own. undefined where the process is gone. */
+function contextsOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/maps`, 'utf8').match(/\/\[aio\]/g)?.length ?? 0;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Other processes have contexts as well, and with them a part of fs.aio-nr. */
+export function othersHaveContexts() {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  return pids.some((pid) => (contextsOf(pid) ?? 0) > 0);
+}
+
+export function aioNr() {
+  return Number(readFileSync('/proc/sys/fs/aio-nr', 'utf8'));
+}
+
+/** What a process has of everything that can leak. Megabytes, and numbers of things. */
+export function measure() {
+  const status = readFileSync('/proc/self/status', 'utf8');
+  const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage();
+  const megabytes = (bytes) => Math.round((bytes / MIB) * 100) / 100;
+  return {
+    rss: megabytes(rss),
+    heap: megabytes(heapUsed),
+    external: megabytes(external),
+    arrayBuffers: megabytes(arrayBuffers),
+    address: Math.round(Number(/VmSize:\s+(\d+)/.exec(status)?.[1]) / 1024),
+    descriptors: readdirSync('/proc/self/fd').length - 1,
+    contexts: contextsOf('self'),
+    threads: Number(/Threads:\s+(\d+)/.exec(status)?.[1]),
+    aioNr: aioNr(),
+  };
+}
+
+/**
+ * How far each kind of memory may have risen from the end of the warm-up to the end, in MiB, along the median slope of all pairs of quiet
+ * samples (Theil and Sen): single peaks do not move it. Each context and each memory of WebAssembly is 10 GiB of addresses, so that a
+ * single one that is kept shows there. In the first minutes the resident set grows all the same, until each arena of malloc has met its
+ * largest load: a short run is not judged as strictly.
+ */
+export function mayRise(spanSeconds) {
+  return { rss: spanSeconds < 600 ? 96 : 24, heap: 4, external: 2, arrayBuffers: 2, address: 5000 };
+}
+
+function median(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)];
+}
+
+/** The median slope of `name` over time, per second. */
+function slope(samples, name) {
+  const pairs = samples.flatMap((early, i) =>
+    samples.slice(i + 1).map((late) => (late[name] - early[name]) / (late.seconds - early.seconds)),
+  );
+  return median(pairs);
+}
+
+/** Judges quiet samples: what is not flat. The first quarter of them is the warm-up. */
+export function judge(samples) {
+  const after = samples.slice(Math.ceil(samples.length / 4));
+  const span = after.at(-1).seconds - after[0].seconds;
+  const rises = {};
+  const faults = after.length < 3 ? ['too few samples to judge'] : [];
+  for (const [name, most] of Object.entries(mayRise(span))) {
+    const risen = after.length < 2 ? 0 : slope(after, name) * span;
+    rises[name] = { risenMiB: Math.round(risen * 100) / 100, perHourMiB: Math.round((risen / span) * 360_000) / 100 };
+    if (risen > most) faults.push(`${name} rose by ${risen.toFixed(1)} MiB in ${span.toFixed(0)} s`);
+  }
+  for (const name of ['descriptors', 'threads', 'contexts']) {
+    const values = new Set(samples.map((sample) => sample[name]));
+    if (values.size > 1) faults.push(`${name}: ${[...values].join(', ')}`);
+  }
+  if (samples.some(({ contexts }) => contexts !== 0)) faults.push('contexts are left');
+  return {
+    faults,
+    rises,
+    mayRise: mayRise(span),
+    warmUpSamples: samples.length - after.length,
+    judgedSamples: after.length,
+  };
+}
