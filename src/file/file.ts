@@ -100,7 +100,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   readonly #nature: Nature;
   /** The file's own position, and the last request that uses it. */
   #position = 0;
-  #turn: Promise<unknown> = Promise.resolve();
+  #turn: Promise<void> = Promise.resolve();
 
   /** Use `open` or `context.open`. */
   constructor(context: AioContext, handle: Handle, nature: Nature) {
@@ -418,7 +418,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     if (read && wanted !== 0 && view.byteLength === 0) {
       throw invalidArgValue('buffer', 'is empty and cannot be written', buffer);
     }
-    if (skip > view.byteLength && wanted !== 0) checkCount('offset', offset, view.byteLength, 0);
+    if (!read || wanted !== 0) checkCount('offset', offset, view.byteLength, 0);
     const bytes = checkCount('length', wanted, Math.max(view.byteLength - skip, 0), 0);
     const at = checkPosition(position, bytes);
     const checked = checkOptions(options);
@@ -471,24 +471,31 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     callback: Callback | undefined,
     signal: AbortSignal | undefined,
   ): Promise<unknown> | undefined {
-    const before = this.#turn;
-    const moved = this.#moveOn(before, bytes, start, signal);
     // One that is aborted while it waits does not let the next one overtake those before.
-    this.#turn = Promise.allSettled([before, moved]);
-    if (callback === undefined) return shaped(moved, shape, buffer);
-    moved.then(
-      (count) => process.nextTick(callback, null, count, buffer),
-      (error) => process.nextTick(callback, error),
+    const before = this.#turn;
+    let end = (): void => {};
+    this.#turn = new Promise((resolve) => {
+      end = () => before.then(resolve);
+    });
+    const result = this.#moveOn(before, end, bytes, start, callback === undefined ? shape : countShape, buffer, signal);
+    if (callback === undefined) return result;
+    result.then(
+      (moved) => callBack(callback, null, moved as number, buffer),
+      (error) => callBack(callback, error),
     );
     return undefined;
   }
 
+  // One async function from the caller to the engine: V8 finds the caller's line only along promises that nobody else waits for.
   async #moveOn(
-    before: Promise<unknown>,
+    before: Promise<void>,
+    end: () => void,
     bytes: number,
     start: Start,
+    shape: Shape,
+    buffer: unknown,
     signal: AbortSignal | undefined,
-  ): Promise<number> {
+  ): Promise<unknown> {
     // It counts from now on: close() waits for it although it has not begun.
     this.#target.hold();
     try {
@@ -497,21 +504,20 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
       this.#checkAlignment(place, bytes);
       const moved = (await start(place, countShape, undefined)) as number;
       this.#position += moved;
-      return moved;
+      return shape(moved, buffer);
     } finally {
+      end();
       this.#target.release();
     }
   }
 
-  #writeText(text: string, position: unknown, encoding: unknown): Promise<unknown> {
-    return this.#attempt(undefined, () => {
-      if (encoding === 'hex' && text.length % 2 !== 0) {
-        throw invalidArgValue('encoding', `is invalid for data of length ${text.length}`, encoding);
-      }
-      const bytes = Buffer.from(text, (encoding ?? 'utf8') as BufferEncoding);
-      const result = this.#transfer(IOCB_CMD_PWRITE, bytes, 0, bytes.byteLength, position, undefined, undefined);
-      return result!.then((written) => ({ ...(written as WriteResult<Buffer>), buffer: text }));
-    }) as Promise<unknown>;
+  async #writeText(text: string, position: unknown, encoding: unknown): Promise<WriteResult<string>> {
+    if (encoding === 'hex' && text.length % 2 !== 0) {
+      throw invalidArgValue('encoding', `is invalid for data of length ${text.length}`, encoding);
+    }
+    const bytes = Buffer.from(text, (encoding ?? 'utf8') as BufferEncoding);
+    const result = await this.#transfer(IOCB_CMD_PWRITE, bytes, 0, bytes.byteLength, position, undefined, undefined);
+    return { bytesWritten: (result as WriteResult<Buffer>).bytesWritten, buffer: text };
   }
 
   #command(op: number, name: string, options: unknown, callback: unknown): Promise<void> | undefined {
@@ -568,8 +574,15 @@ function misaligned(path: string | undefined, position: number, length: number, 
   );
 }
 
-async function shaped(moved: Promise<number>, shape: Shape, buffer: unknown): Promise<unknown> {
-  return shape(await moved, buffer);
+/** Calls back; what it throws becomes an uncaught exception, as from any other callback, and not a rejection that nobody handles. */
+function callBack(callback: Callback, ...result: Parameters<Callback>): void {
+  try {
+    callback(...result);
+  } catch (thrown) {
+    process.nextTick(() => {
+      throw thrown;
+    });
+  }
 }
 
 /** Waits, unless the signal says to stop: then it rejects at once. */

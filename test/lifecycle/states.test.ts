@@ -109,6 +109,7 @@ const fileRows: Record<string, Row> = {
     'context closed': 'closed',
   },
   path: { run: ({ file }) => same(file.path, path), ...always },
+  state: { run: ({ file }) => same(['idle', 'busy', 'closing', 'closed'].includes(file.state), true), ...always },
   read: {
     run: async ({ file, signal }) => {
       const { bytesRead, buffer } = await file.read(Buffer.alloc(BYTES), { position: 0, signal });

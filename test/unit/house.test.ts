@@ -8,12 +8,13 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** Which folders of src a file may import from; files that lie in src itself are a layer each. */
 const layers: Record<string, string[]> = {
   layout: ['layout'],
-  raw: ['raw', 'errors.ts'],
-  engine: ['engine', 'raw', 'layout', 'errors.ts'],
-  file: ['file', 'engine', 'raw', 'layout', 'errors.ts'],
-  cli: ['cli', 'index.ts', 'file', 'engine', 'raw', 'layout', 'errors.ts'],
+  raw: ['raw', 'errors.ts', 'debug.ts'],
+  engine: ['engine', 'raw', 'layout', 'errors.ts', 'debug.ts'],
+  file: ['file', 'engine', 'raw', 'layout', 'errors.ts', 'debug.ts'],
+  cli: ['cli', 'index.ts', 'file', 'engine', 'raw', 'layout', 'errors.ts', 'debug.ts'],
   'errors.ts': [],
-  'index.ts': ['file', 'engine', 'raw', 'layout', 'errors.ts'],
+  'debug.ts': [],
+  'index.ts': ['file', 'engine', 'raw', 'layout', 'errors.ts', 'debug.ts'],
 };
 
 function filesOf(folder: string, pattern: RegExp): string[] {
