@@ -350,6 +350,28 @@ describe('order', () => {
     await second;
   });
 
+  test('a later write that is done first does not let a sync go', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const first = write(engine, target, 0, engine.pool.allocate(512));
+    const sync = datasync(engine, target);
+    const second = write(engine, target, 512, engine.pool.allocate(512));
+    await turn();
+    const [early, late] = [...kernel.inFlight];
+    kernel.complete(late!, 512);
+    await second;
+    await turn();
+    await turn();
+    expect(kernel.inFlight).toEqual([early]);
+    kernel.completeAll();
+    await first;
+    await turn();
+    await turn();
+    expect(kernel.inFlight.map(({ opcode }) => opcode)).toEqual([IOCB_CMD_FDSYNC]);
+    kernel.completeAll();
+    await sync;
+  });
+
   test('a write over an aborted one waits until that has landed', async () => {
     const { engine, kernel } = fakeEngine();
     const target = fakeTarget();
