@@ -11,15 +11,7 @@ import type { Engine, RequestOptions } from '../engine/engine.ts';
 import { knownLength } from '../engine/pool.ts';
 import type { Callback, Shape } from '../engine/request.ts';
 import type { Target } from '../engine/target.ts';
-import {
-  abortError,
-  aioError,
-  type CodedError,
-  invalidArgType,
-  invalidArgValue,
-  naming,
-  systemError,
-} from '../errors.ts';
+import { abortError, aioError, type CodedError, invalidArgType, invalidArgValue, systemError } from '../errors.ts';
 import { IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
 import { binding } from '../raw/binding.ts';
 import { checkCount, checkOptions, checkPosition, checkView, checkViews, VIEWS } from './arguments.ts';
@@ -426,7 +418,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     if (read && wanted !== 0 && view.byteLength === 0) {
       throw invalidArgValue('buffer', 'is empty and cannot be written', buffer);
     }
-    if (skip > view.byteLength && (!read || wanted !== 0)) checkCount('offset', offset, view.byteLength, 0);
+    if (!read || wanted !== 0) checkCount('offset', offset, view.byteLength, 0);
     const bytes = checkCount('length', wanted, Math.max(view.byteLength - skip, 0), 0);
     const at = checkPosition(position, bytes);
     const checked = checkOptions(options);
@@ -582,9 +574,15 @@ function misaligned(path: string | undefined, position: number, length: number, 
   );
 }
 
-async function shaped(moved: Promise<number>, shape: Shape, buffer: unknown): Promise<unknown> {
-  // Two wait for `moved`, and then V8 names neither: the caller is found from here.
-  return shape(await naming(moved), buffer);
+/** Calls back; what it throws becomes an uncaught exception, as from any other callback, and not a rejection that nobody handles. */
+function callBack(callback: Callback, ...result: Parameters<Callback>): void {
+  try {
+    callback(...result);
+  } catch (thrown) {
+    process.nextTick(() => {
+      throw thrown;
+    });
+  }
 }
 
 /** Waits, unless the signal says to stop: then it rejects at once. */
