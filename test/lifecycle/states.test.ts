@@ -109,7 +109,16 @@ const fileRows: Record<string, Row> = {
     'context closed': 'closed',
   },
   path: { run: ({ file }) => same(file.path, path), ...always },
-  state: { run: ({ file }) => same(['idle', 'busy', 'closing', 'closed'].includes(file.state), true), ...always },
+  state: {
+    run: ({ file }) => file.state,
+    ...always,
+    open: 'idle',
+    busy: 'busy',
+    closing: 'closing',
+    closed: 'closed',
+    'context closing': 'closing',
+    'context closed': 'closed',
+  },
   read: {
     run: async ({ file, signal }) => {
       const { bytesRead, buffer } = await file.read(Buffer.alloc(BYTES), { position: 0, signal });
