@@ -393,6 +393,28 @@ describe('order', () => {
     await Promise.all([over, beside]);
   });
 
+  test('a write over one that went in parts and was aborted waits until the last of them has landed', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const controller = new AbortController();
+    const aborted = write(engine, target, 0, engine.pool.allocate(1 << 20), { signal: controller.signal });
+    await turn();
+    const parts = [...kernel.inFlight];
+    expect(parts).toHaveLength(4);
+    controller.abort();
+    await expect(aborted).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    const over = write(engine, target, (1 << 20) - 512, engine.pool.allocate(512));
+    for (const part of parts) {
+      await turn();
+      expect(kernel.inFlight.some(({ nbytes }) => nbytes === 512)).toBe(false);
+      kernel.complete(part, part.nbytes);
+    }
+    await turn();
+    await turn();
+    kernel.completeAll();
+    expect(await over).toBe(512);
+  });
+
   test('a flood on one file does not keep another waiting', async () => {
     const { engine, kernel } = fakeEngine({ depth: 8 });
     const flooded = fakeTarget();

@@ -109,6 +109,22 @@ describe('memory of the context', () => {
     await file.close();
   });
 
+  test('that is larger than a part of a request gets each part in its place', async () => {
+    const large = new AioContext({ memory: 8 << 20 });
+    const bytes = 3 * BYTES + 4096;
+    const whole = Buffer.alloc(bytes);
+    new Random(5).fill(whole);
+    writeFileSync(path, whole);
+    const file = await large.open(path, 'r+', { direct: 'auto' });
+    const buffer = large.allocate(bytes);
+    expect((await file.read(buffer, 0, bytes, 0)).bytesRead).toBe(bytes);
+    expect(buffer.equals(whole)).toBe(true);
+    expect((await file.write(buffer, 0, bytes, bytes)).bytesWritten).toBe(bytes);
+    expect(readFileSync(path).equals(Buffer.concat([whole, whole]))).toBe(true);
+    expect(large.stats().copiedBytes).toBe(0);
+    await large.close();
+  });
+
   test('after its dispose is refused, also where it has a new owner in part', async () => {
     const file = await open();
     const buffer = context.allocate(8192);
@@ -185,11 +201,15 @@ describe('memory that a request has', () => {
     expect(await outcomeOf(() => file.write(buffer, 0, 4096, 0))).toBe(busy);
     expect(await outcomeOf(() => file.read(buffer.subarray(2048), 0, 4096, 0))).toBe(busy);
     expect(await outcomeOf(() => file.readv([Buffer.alloc(4096), buffer.subarray(0, 4096)], 0))).toBe(busy);
+    expect(await outcomeOf(() => file.readv([buffer.subarray(4096), buffer.subarray(0, 4096)], 0))).toBe(busy);
     // Nothing of a refused vector stays taken.
     const beside = file.read(buffer, 4096, 4096, 0);
     await blocker.release();
     await Promise.all([reading, beside]);
     expect((await file.read(buffer, 0, 8192, 0)).bytesRead).toBe(8192);
+    const { freeBytes } = small.stats();
+    buffer[Symbol.dispose]();
+    expect(small.stats().freeBytes).toBe(freeBytes + 8192);
     await small.close();
   });
 
