@@ -489,21 +489,24 @@ describe('ownership', () => {
     expect(engine.stats()).toMatchObject({ inFlight: 0, aborted: 1 });
   });
 
-  test('a request that is aborted in the queue is never submitted', async () => {
-    const { engine, kernel } = fakeEngine({ depth: 1 });
-    const target = fakeTarget();
-    const controller = new AbortController();
-    const first = read(engine, target, 0, engine.pool.allocate(512));
-    const second = read(engine, target, 512, engine.pool.allocate(512), { signal: controller.signal });
-    await turn();
-    controller.abort();
-    await expect(second).rejects.toMatchObject({ code: 'ABORT_ERR' });
-    kernel.completeAll();
-    await first;
-    await turn();
-    expect(kernel.history).toHaveLength(1);
-    expect(engine.stats()).toMatchObject({ queued: 0, inFlight: 0 });
-  });
+  test.each(['auto', 'offload'] as const)(
+    'a request that is aborted in the queue is never submitted, with submit: %s',
+    async (submit) => {
+      const { engine, kernel } = fakeEngine({ depth: 1 });
+      const target = fakeTarget({ submit });
+      const controller = new AbortController();
+      const first = read(engine, target, 0, engine.pool.allocate(512));
+      const second = read(engine, target, 512, engine.pool.allocate(512), { signal: controller.signal });
+      await turn();
+      controller.abort();
+      await expect(second).rejects.toMatchObject({ code: 'ABORT_ERR' });
+      kernel.completeAll();
+      await first;
+      await turn();
+      expect(kernel.history).toHaveLength(1);
+      expect(engine.stats()).toMatchObject({ queued: 0, inFlight: 0 });
+    },
+  );
 
   test('a poll that is aborted is cancelled in the kernel', async () => {
     const { engine, kernel } = fakeEngine();
