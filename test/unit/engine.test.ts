@@ -244,6 +244,21 @@ describe('what would wait', () => {
     expect(sizes).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 
+  test('an append goes whole, wherever its memory is, or another could come in between', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget({ append: true });
+    const done: Promise<number>[] = [];
+    for (const memory of [Buffer.alloc(700_000), engine.pool.allocate(700_000)]) {
+      done.push(write(engine, target, 0, memory));
+      await turn();
+      await turn();
+      expect(kernel.inFlight.map(({ nbytes }) => nbytes)).toEqual([700_000]);
+      kernel.completeAll();
+      await turn();
+    }
+    expect(await Promise.all(done)).toEqual([700_000, 700_000]);
+  });
+
   test('a file whose submits sleep goes off-thread; one that is only slow does not', async () => {
     const stand = (ms: number): void => {
       for (const end = performance.now() + ms; performance.now() < end; );
@@ -415,6 +430,18 @@ describe('order', () => {
     expect(await over).toBe(512);
   });
 
+  test('files take turns by bytes: large requests of one do not all go before a small one of another', async () => {
+    const { engine, kernel } = fakeEngine();
+    const flooded = fakeTarget();
+    const quiet = fakeTarget();
+    const large = Array.from({ length: 8 }, (_, i) => write(engine, flooded, i << 18, engine.pool.allocate(1 << 18)));
+    const small = write(engine, quiet, 0, engine.pool.allocate(512));
+    while (kernel.history.length < 9) await turn();
+    expect(kernel.history.findIndex(({ fd }) => fd === quiet.fd)).toBe(1);
+    kernel.completeAll();
+    await Promise.all([...large, small]);
+  });
+
   test('a flood on one file does not keep another waiting', async () => {
     const { engine, kernel } = fakeEngine({ depth: 8 });
     const flooded = fakeTarget();
@@ -536,6 +563,19 @@ describe('ownership', () => {
     }
     expect(await Promise.all(done)).toEqual([600_000, 600_000]);
     expect(engine.stats().copyWaits).toBeGreaterThan(0);
+  });
+
+  test('a refused request does not keep the room to copy from those that stand before it', async () => {
+    // A quarter of the memory is for copies, and each request wants all of that.
+    const { engine, kernel } = fakeEngine({ memory: 65536 });
+    const target = fakeTarget();
+    const done = Promise.all([0, 1, 2].map((i) => read(engine, target, i * 16384, Buffer.alloc(16384))));
+    for (let turns = 0; turns < 20; turns++) {
+      await turn();
+      for (const iocb of [...kernel.inFlight]) kernel.complete(iocb, iocb.offThread ? iocb.nbytes : -EAGAIN);
+    }
+    expect(engine.stats()).toMatchObject({ queued: 0, inFlight: 0, refusedAgain: 2 });
+    expect(await done).toEqual([16384, 16384, 16384]);
   });
 
   test('what a read brings is copied to where it was wanted, and no more than it brought', async () => {

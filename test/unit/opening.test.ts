@@ -8,7 +8,6 @@ import {
   readdirSync,
   readFileSync,
   statSync,
-  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -16,9 +15,11 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { AioContext, open } from '../../src/index.ts';
 import { directSkip } from '../support/direct.ts';
 import { fileSystemSkip, withFileSystem } from '../support/filesystems.ts';
+import { mount, mountSkip, temporaryFolder } from '../support/mounts.ts';
 import { outcomeOf } from '../support/outcome.ts';
 import { openDescriptors } from '../support/proc.ts';
 import { scratchFolder } from '../support/scratch.ts';
+import { undoing } from '../support/undo.ts';
 
 const folder = scratchFolder();
 const context = new AioContext({ memory: 65536 });
@@ -177,34 +178,47 @@ describe('on a file system without direct I/O', () => {
   });
 });
 
-const noFuse = fileSystemSkip('fuse');
+const noMount = mountSkip();
 
-test('a file that could not be opened for direct I/O is not left behind, and one that was there is not emptied', async ({
+/** ramfs keeps files that anybody may make, and has no direct I/O. */
+function withRamfs<T>(use: (dir: string) => Promise<T>): Promise<T> {
+  return undoing(async (later) => {
+    const dir = temporaryFolder(later);
+    mount(later, 'ramfs', 'kaio', dir);
+    return await use(dir);
+  });
+}
+
+test('what cannot be opened for direct I/O is not left behind where it is new, nor emptied where it was there', async ({
   skip,
 }) => {
-  skip(noFuse !== false, String(noFuse));
-  await withFileSystem('fuse', async (dir) => {
-    const probe = `${dir}/probe`;
-    const refuses = (() => {
-      try {
-        closeSync(openSync(probe, constants.O_CREAT | constants.O_RDWR | constants.O_DIRECT));
-        return false;
-      } catch {
-        return true;
-      }
-    })();
-    if (existsSync(probe)) unlinkSync(probe);
-    skip(!refuses, 'this FUSE has direct I/O');
+  skip(noMount !== false, String(noMount));
+  await withRamfs(async (dir) => {
     writeFileSync(`${dir}/there`, 'content');
-    for (const flags of ['w', 'w+', 'wx', 'a', 'r+'] as const) {
-      const path = `${dir}/${flags.startsWith('r') || flags === 'w' ? 'there' : 'new'}`;
-      expect(await outcomeOf(() => context.open(path, flags)), flags).toBe('ERR_AIO_DIRECT_UNSUPPORTED');
+    for (const [flags, name] of [
+      ['w', 'there'],
+      ['r+', 'there'],
+      ['w', 'new'],
+      ['w+', 'new'],
+      ['wx', 'new'],
+      ['a', 'new'],
+    ]) {
+      const opening = () => context.open(`${dir}/${name}`, flags);
+      expect(await outcomeOf(opening), `${flags} ${name}`).toBe('ERR_AIO_DIRECT_UNSUPPORTED');
     }
     expect(readdirSync(dir)).toEqual(['there']);
     expect(readFileSync(`${dir}/there`, 'utf8')).toBe('content');
+  });
+});
+
+test("direct: 'auto' makes a file once, and refuses to make it again", async ({ skip }) => {
+  skip(noMount !== false, String(noMount));
+  await withRamfs(async (dir) => {
     const created = await context.open(`${dir}/new`, 'wx', { direct: 'auto' });
     expect(created.direct).toBe(false);
+    expect(await created.write('odd', 1)).toMatchObject({ bytesWritten: 3 });
     await created.close();
+    expect(readFileSync(`${dir}/new`, 'latin1')).toBe('\0odd');
     expect(await outcomeOf(() => context.open(`${dir}/new`, 'wx', { direct: 'auto' }))).toBe('EEXIST');
   });
 });
