@@ -7,6 +7,7 @@ import {
   IOCB_CMD_POLL,
   IOCB_CMD_PREAD,
   IOCB_CMD_PWRITE,
+  RWF_DSYNC,
   RWF_NOWAIT,
 } from '../../src/layout/constants.ts';
 import { fakeEngine, fakeTarget, turn } from '../support/fake-kernel.ts';
@@ -292,6 +293,28 @@ describe('what would wait', () => {
     await expect(done).rejects.toMatchObject({ code: 'EAGAIN' });
     expect(kernel.history).toHaveLength(1);
   });
+});
+
+test('what one request was given, another that uses its record does not have', async () => {
+  const { engine, kernel } = fakeEngine();
+  const target = fakeTarget({ submit: 'inline' });
+  const ask = async (options?: RequestOptions): Promise<unknown> => {
+    const done = write(engine, target, 0, engine.pool.allocate(512), options);
+    await turn();
+    const [iocb] = kernel.inFlight;
+    // Only a first request fails: an error must not stay either.
+    kernel.complete(iocb!, options === undefined ? 512 : -EIO);
+    const { rwFlags, reqprio } = iocb!;
+    return { rwFlags, reqprio, written: await done.catch(() => 'failed') };
+  };
+  const plain = { rwFlags: 0, reqprio: 0, written: 512 };
+  expect(await ask()).toEqual(plain);
+  expect(await ask({ dsync: true, ioprio: 5, nowait: true })).toEqual({
+    rwFlags: RWF_DSYNC | RWF_NOWAIT,
+    reqprio: 5,
+    written: 'failed',
+  });
+  expect(await ask()).toEqual(plain);
 });
 
 describe('large requests', () => {
