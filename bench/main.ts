@@ -14,6 +14,7 @@ const USAGE = `npm run bench [-- SUITE] [options]
   matrix              depth and block size, for the plots
   compare PEER...     any peers on one workload: --target --bytes --depth --pattern
   stall               what submitting does to the event loop
+  guard               compare with bench/guard/baseline.json; --update makes it anew, --slow must fail
   report              docs/benchmarks.md and its plots from the results
 
   --rounds N --slice MS --warm MS   how long; --targets ram,disk,fake  where; --only TEXT  groups whose title has it
@@ -40,6 +41,8 @@ const { values, positionals } = parseArgs({
     name: { type: 'string' },
     prefix: { type: 'string', default: '' },
     profile: { type: 'string' },
+    update: { type: 'boolean', default: false },
+    slow: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -101,6 +104,13 @@ async function measureSuite(): Promise<void> {
   }
 }
 
+async function runGuard(): Promise<void> {
+  const { guard } = await import('./guard/guard.ts');
+  const slower = await guard(folder, surroundings(), { slow: values.slow, update: values.update });
+  for (const text of slower) console.log(text);
+  if (slower.length > 0) process.exitCode = 1;
+}
+
 async function runStall(): Promise<void> {
   const { stall } = await import('./stall/stall.ts');
   await stall(folder, { trials: Number(values.rounds), only: values.only, prefix: prefixWords() });
@@ -109,6 +119,7 @@ async function runStall(): Promise<void> {
 mkdirSync(folder, { recursive: true });
 if (values.help) console.log(USAGE);
 else if (suite === 'stall') await runStall();
+else if (suite === 'guard') await runGuard();
 else if (suite === 'report') await (await import('./report.ts')).report(folder);
 else if (['figures', 'matrix', 'compare'].includes(suite)) await measureSuite();
 else {

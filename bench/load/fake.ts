@@ -117,8 +117,21 @@ export async function fakeLoad(spec: TrialSpec, style: 'promise' | 'callback'): 
   for (let i = 0; i < (spec.extra?.files ?? 1); i++) {
     files.push(await context.open(process.execPath, 'r', { direct: 'auto', submit: 'inline' }));
   }
+  if (spec.extra?.slow) slowDown(files[0]!);
   const places = Array.from({ length: depth }, () => placeOf(context.allocate(bytes)));
   const close = (): Promise<void> => context.close();
   const load = style === 'promise' ? byPromise(spec, places, files, close) : byCallback(spec, places, files, close);
   return { ...load, counters: () => countersOf(context.stats()) };
+}
+
+/** The regression that the guard must catch: each read does some work more, about half of what it costs. */
+function slowDown(file: AioFile): void {
+  const { read } = file as unknown as { read: (...args: unknown[]) => unknown };
+  let waste = 1;
+  const slow = (...args: unknown[]): unknown => {
+    for (let i = 0; i < 150; i++) waste = Math.imul(waste, 0x9e3779b1) ^ (waste >>> 15);
+    if (waste === 0) throw new Error('never');
+    return read.apply(file, args);
+  };
+  Object.defineProperty(file, 'read', { value: slow });
 }

@@ -4,6 +4,7 @@ import { type Command, type Terminal, UsageError } from './command.ts';
 
 /** Every subcommand, loaded when it is asked for: `kaio layout` must run where the native module does not. */
 const commands: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+  bench: () => import('./bench/command.ts'),
   layout: () => import('./layout/command.ts'),
 };
 
