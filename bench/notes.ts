@@ -17,17 +17,22 @@ everything at once; *yardstick* is the load over an array instead of kaio, and i
 
   misses: `### What was missed, and why
 
-- **One request at a time (depth 1) on the RAM device.** The C loop needs 2 µs for a read, nearly all of it in the kernel. A JavaScript
-  turn cannot be made for nothing: a tick and a promise (0.16 µs), two calls into native code (0.06 µs), a look at the clock (0.04 µs), and the
-  kernel's own part is 0.2 to 0.3 µs slower because JavaScript, V8 and libuv push it out of the instruction caches. On a disk, where a
-  read takes 50 µs and more, none of this can be seen in the rate.
-- **RAM device at depth.** The whole difference to C is kaio's own user-space cost, which the fake kernel shows alone.
-- **fio on the disk.** fio submits one request at a time and so keeps this disk's queue fuller than batches do; it pays 5 µs of CPU for a
-  request instead of 4. See \`c-eventfd\` for what batches of 32 cost, whatever language makes them.`,
+- **One request at a time (depth 1) on the RAM device.** The C loop needs 2 µs for a read, nearly all of it in the kernel. On top of that
+  kaio has its own 0.6 (callback) to 0.8 µs (promise) of the fake kernel's figure: a tick, a promise, two calls into native code, a look at the
+  clock, and a pump that is made for many requests. Another 0.3 to 0.6 µs was not broken down: a turn of the event loop after every eighth
+  round, and a kernel part that measures 0.2 to 0.4 µs longer than under C. On the disk, where such a read takes 50 µs, the rate hardly differs.
+- **RAM device at depth 32 and 128.** kaio costs 0.28 µs (callback) to 0.36 µs (promise) more than C. The fake kernel, which includes what the load
+  itself costs (the yardstick), accounts for two thirds of it.
+- **Rate on the disk, and fio.** fio submits one request at a time and so keeps this disk's queue fuller than batches of 32 do, at 5 µs of CPU
+  for a request instead of less than 4. C with batches of 4 to 8 is between the two.
+- **Disk against fs.promises.** It is the rate of the disk that limits here: C itself reaches less than twice the rate of four pool threads.
+- **CPU of large reads.** kaio sends a MiB as four requests of 256 KiB; C with huge pages and one request shows what that costs.
+- **Many requests queued.** Ten thousand promises that live at once are moved by the garbage collector before they end.`,
 
   end: `## Where the rest of the time goes
 
-A CPU profile of the promise path (\`npm run bench -- compare fake-promise --target fake --profile DIR\`) at depth 32 shows, in this order: checking
-the arguments of \`read\` and taking a record; the promise, its resolution and the microtask of the awaiting function; packing the iocb in
-WebAssembly; decoding events and settling; the garbage collection of promises and results.`,
+A CPU profile of kaio over the fake kernel (\`npm run bench -- compare fake-promise fake-callback --target fake --profile DIR\`) at depth 32 is flat. Of the
+promise path about 40 % is the caller's loop, V8's promises and the garbage collector; about 15 % is taking a request in (checks, record, claim of
+its memory), 10 % choosing its way and packing it, 20 % settling it, 4 % the fake kernel and 3 % WebAssembly. The callback path has no
+promises; there taking the request in is a third, part of it the AsyncResource that keeps the caller's async context.`,
 } as const;

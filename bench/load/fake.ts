@@ -129,7 +129,7 @@ function slowDown(file: AioFile): void {
   const { read } = file as unknown as { read: (...args: unknown[]) => unknown };
   let waste = 1;
   const slow = (...args: unknown[]): unknown => {
-    for (let i = 0; i < 150; i++) waste = Math.imul(waste, 0x9e3779b1) ^ (waste >>> 15);
+    for (let i = 0; i < 60; i++) waste = Math.imul(waste, 0x9e3779b1) ^ (waste >>> 15);
     if (waste === 0) throw new Error('never');
     return read.apply(file, args);
   };

@@ -39,7 +39,7 @@ function stepsOf(): Step[] {
 async function warm(): Promise<void> {
   const bytes = Math.min(row.bytes, 2 ** 20);
   const requests = WARM_UP_BYTES / bytes;
-  const small: Row = { ...row, op: 'read', files: 1, requests, bytes, random: false };
+  const small: Row = { ...row, files: 1, requests, bytes, random: false };
   const engine = await ENGINES[name]!(small, [warmUp], WARM_UP_BYTES);
   const steps = Array.from({ length: requests }, (_, i) => ({ file: 0, at: i * bytes, position: i * bytes }));
   const end = performance.now() + 300;
