@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describeMachine, type Machine } from '../machine.ts';
 import { median } from '../statistics.ts';
@@ -55,10 +56,22 @@ async function rowsAt(place: Place, scratch: string, plan: StallPlan): Promise<S
     console.log(why);
     return wanted.map((row) => ({ row, engines: Object.fromEntries(ENGINE_NAMES.map((name) => [name, why])) }));
   }
+  // What is mounted must not outlive the run, however it ends.
+  const ended = (): void => {
+    made.remove();
+    process.exit(130);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, ended);
   try {
     const files = new Files(made.folder);
-    return wanted.map((row) => measureRow(row, files, warmUpFile(scratch), plan));
+    const rows: StallRow[] = [];
+    for (const row of wanted) {
+      rows.push(measureRow(row, files, warmUpFile(scratch), plan));
+      await nextTurn();
+    }
+    return rows;
   } finally {
+    for (const signal of ['SIGINT', 'SIGTERM']) process.removeListener(signal, ended);
     made.remove();
   }
 }
