@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import * as policy from '../../src/engine/policy.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { distantFolder, Installed, leftIn, mustRun, root, run } from './installed.ts';
 
@@ -12,6 +13,14 @@ beforeAll(() => {
 });
 
 afterAll(() => installed.remove());
+
+const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].concat(
+  readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+);
+/** The constants of the policy that are no numbers of it. */
+const WAYS = ['INLINE', 'TRY', 'OFFLOAD'];
 
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
 
@@ -58,26 +67,42 @@ test('every command of the documents is one that a test or .ci/run runs', () => 
     'npm pack',
     'npm install ./kaio-0.1.0.tgz',
     'node examples/out/bare-metal.js',
+    'npx kaio layout iocb --abi s390x',
+    'npx kaio layout --help',
   ]);
   expect(commands('CONTRIBUTING.md')).toEqual(['npm ci', 'npm run build', 'npm run check', 'npm test']);
   expect(read('.ci/run').split('\n')).toEqual(expect.arrayContaining(['npm ci && npm test', 'npm run check']));
+});
+
+test('the command runs where the package is installed', () => {
+  const ours = commands('README.md').filter((command) => command.startsWith('npx kaio '));
+  for (const command of ours) expect(mustRun('sh', ['-c', command], installed.folder)).toMatch(/iocb/);
 });
 
 test('npm pack names the tarball as the README does', () => {
   expect(installed.tarball.path.endsWith('/kaio-0.1.0.tgz')).toBe(true);
 });
 
-test("the README's first program runs with the installed package, and prints what its comment says", () => {
-  const [program] = blocks('README.md', 'js');
-  const [, printed] = /console\.log\(.*\); \/\/ (.*)/.exec(program!)!;
-  installed.write('first.js', program!);
-  expect(mustRun(process.execPath, [join(installed.folder, 'first.js')], folder)).toBe(`${printed}\n`);
+test.each(documents.flatMap((name) => blocks(name, 'js').map((program, i) => ({ name, i, program }))))(
+  'program $i of $name runs with the installed package, and prints what its comments say',
+  ({ program }) => {
+    const printed = [...program.matchAll(/console\.log\(.*\); \/\/ (.*)/g)].map(([, line]) => `${line}\n`);
+    installed.write('program.js', program);
+    expect(mustRun(process.execPath, [join(installed.folder, 'program.js')], folder)).toBe(printed.join(''));
+  },
+);
+
+test("the numbers of the submit policy are the engine's", () => {
+  const units: Record<string, number> = { KiB: 1024, MiB: 1024 ** 2 };
+  const rows = [...read('docs/architecture.md').matchAll(/^\| `([A-Z_]+)` \| ([\d.]+)(?: (\w+))? \|/gm)];
+  const numbers = rows.map(([, name, value, unit]) => [name, Number(value) * (unit === undefined ? 1 : units[unit]!)]);
+  const constants = Object.entries(policy).filter(([name]) => /^[A-Z_]+$/.test(name) && !WAYS.includes(name));
+  expect(Object.fromEntries(numbers)).toEqual(Object.fromEntries(constants));
 });
 
 test('the links in the documents lead to files that are there', () => {
-  const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'];
   const links = documents.flatMap((name) =>
-    [...read(name).matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, link]) => link!),
+    [...read(name).matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(([, link]) => join(dirname(name), link!)),
   );
   expect(links.length).toBeGreaterThan(0);
   expect(links.filter((link) => !existsSync(join(root, link)))).toEqual([]);
