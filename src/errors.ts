@@ -12,6 +12,7 @@ export interface SystemError extends CodedError {
   errno: number;
   /** The operation, such as `read` or `io_setup`. */
   syscall: string;
+  /** The file's path, as it was given; missing where there is none or the descriptor was attached. */
   path?: string;
   /** Where in the file the request began, in bytes. */
   offset?: number;

@@ -25,8 +25,10 @@ export interface OpenOptions extends FileOptions {
 }
 
 /**
- * Opens a file in the default context of this thread; see {@link AioContext.open}.
+ * Opens a file in the default context of this thread, or in `options.context`; see {@link AioContext.open}, whose arguments and errors it
+ * has. Close the file when you are done; the default context closes itself with the thread.
  *
+ * @throws (rejects) also what making the default context can throw, see {@link AioContext}.
  * @example
  * ```ts
  * import { AioContext, open } from 'kaio';

@@ -36,14 +36,24 @@ export interface EngineOptions {
   ring: boolean;
 }
 
-/** What a single request may ask for. */
+/** What a single request may ask for; none of it by default. */
 export interface RequestOptions {
+  /**
+   * Settles the request when it aborts: it rejects with an AbortError at once. What is still queued is never submitted. What the kernel
+   * has goes on and keeps its buffer until its event (`file.drain()` waits for that); a write may still land.
+   */
   signal?: AbortSignal | undefined;
-  /** I/O priority as ioprio_set(2) encodes it. */
+  /**
+   * I/O priority as ioprio_set(2) encodes it: a class (1 realtime, 2 best effort, 3 idle) << 13, plus a level from 0 (first) to 7. By
+   * default that of the thread. The realtime class needs privileges.
+   */
   ioprio?: number | undefined;
-  /** This write is durable when it completes (RWF_DSYNC). */
+  /** This write is durable when it completes (RWF_DSYNC, Linux 4.7; pwritev2(2)); reads and syncs ignore it. */
   dsync?: boolean | undefined;
-  /** Fail with EAGAIN rather than wait or go off-thread. */
+  /**
+   * Rather than wait or go off-thread, fail: with EAGAIN where it would wait, with ENOTSUP where this kind of file does not know
+   * RWF_NOWAIT. The transfer may be short.
+   */
   nowait?: boolean | undefined;
 }
 

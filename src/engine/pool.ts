@@ -5,7 +5,11 @@ import type { Binding } from '../raw/binding.ts';
 import { RUN_BYTES, Runs } from '../raw/runs.ts';
 import { PART_BYTES } from './policy.ts';
 
-/** Memory of a context's pool. `dispose` gives it back; what the kernel still uses is given back at the last event. */
+/**
+ * Memory of a context's pool, from `context.allocate`: it stays in place, cannot be detached, and is yours until you dispose it
+ * (`buffer[Symbol.dispose]()`, or `using`). Nothing else gives it back, since a subarray may outlive it. No new request may use it after
+ * that; what the kernel still uses is given back at its event.
+ */
 export type PoolBuffer = Buffer<ArrayBuffer> & Disposable;
 
 /** How finely it is known which memory was touched. */

@@ -4,16 +4,17 @@ import type { Histogram } from 'node:perf_hooks';
 export interface AioStats {
   /** Requests that may be in flight at once. */
   depth: number;
-  /** Requests that wait for a slot, for their turn or for a thread. */
+  /** Requests that wait for a slot, for their turn or for a thread; an estimate while large requests go in parts. */
   queued: number;
   /** Parts that the kernel or a submitting thread has; a large request goes in parts of up to 256 KiB. */
   inFlight: number;
   inFlightBytes: number;
-  /** Requests that were made, and how they ended. */
+  /** Requests that were made, and how they ended: in full or short, with an error, or by their signal or the context's end. */
   requested: number;
   completed: number;
   failed: number;
   aborted: number;
+  /** Bytes of completed requests. */
   bytesRead: number;
   bytesWritten: number;
   /** io_submit calls on the event loop, and the parts they carried. */
@@ -31,6 +32,7 @@ export interface AioStats {
   guarded: number;
   /** Times the pump stopped for its time budget and went on in the next turn of the loop. */
   yielded: number;
+  /** The longest slice of io_submit calls on the event loop, and the sum of all. */
   longestSubmitMs: number;
   totalSubmitMs: number;
   /** Wake-ups by the eventfd, and completions they brought; completions found right after a submit are counted apart. */
@@ -40,7 +42,7 @@ export interface AioStats {
   /** Bytes of the data pool that are free, and how many buffers are handed out. */
   freeBytes: number;
   buffers: number;
-  /** Bytes copied because a buffer lay outside the pool or was not aligned. */
+  /** Bytes copied because a buffer lay outside the pool, was not aligned, or was one of many. */
   copiedBytes: number;
   /** Times a request had to wait for room to copy. */
   copyWaits: number;

@@ -1,7 +1,10 @@
 import { Fifo, type Request } from './request.ts';
 import type { Turn } from './round.ts';
 
-/** How the engine chooses between submitting on the event loop and on a thread. */
+/**
+ * Who submits a file's requests: `'auto'` tries on the event loop what will not wait and gives the rest to threads, `'inline'` submits
+ * everything on the event loop, `'offload'` every transfer on threads. docs/architecture.md says what each promises.
+ */
 export type SubmitMode = 'auto' | 'inline' | 'offload';
 
 /** What can be expected of a file's storage: memory answers at once, local storage in time, a network or FUSE when it likes. */

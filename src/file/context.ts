@@ -38,15 +38,25 @@ export interface PollOptions {
 
 /**
  * A kernel context (io_setup(2)) with its memory. Most programs need one, {@link AioContext.default}; a second one has a queue and a
- * quota of its own. It belongs to the thread that made it.
+ * quota of its own. It belongs to the thread that made it. Close it when you are done: one that is dropped is closed with a warning when
+ * it is collected, and at the end of its thread in any case.
+ *
+ * @example
+ * ```ts
+ * await using context = new AioContext({ depth: 256, memory: 256 * 1024 * 1024 });
+ * await using file = await context.open('data.bin', 'r+');
+ * using buffer = context.allocate(65536);
+ * await file.read(buffer, 0, 65536, 0);
+ * ```
  */
 export class AioContext implements AsyncDisposable {
   static #default: AioContext | undefined;
   readonly #engine: Engine;
 
   /**
-   * @throws `ERR_AIO_UNSUPPORTED` where there is no native module, `ERR_AIO_NO_MEMORY` where the address space does not suffice, and
-   * the system error of io_setup with the remedy in its message: EAGAIN (fs.aio-max-nr is reached), ENOSYS, EPERM, ENOMEM.
+   * @throws `ERR_AIO_UNSUPPORTED` where there is no native module, `ERR_AIO_NO_MEMORY` where the address space does not suffice,
+   * `ERR_INVALID_ARG_TYPE` and `ERR_OUT_OF_RANGE` for wrong options, and the system error of io_setup or eventfd with the remedy in its
+   * message: EAGAIN (fs.aio-max-nr is reached), ENOSYS, EPERM, ENOMEM, EMFILE.
    */
   constructor(options: AioContextOptions = {}) {
     if (typeof options !== 'object' || options === null) throw invalidArgType('options', 'of type object', options);
@@ -63,7 +73,10 @@ export class AioContext implements AsyncDisposable {
     watchForDrop(this, 'An AioContext', () => engine.close());
   }
 
-  /** The context of this thread, made on first use. It never keeps an idle program alive and need not be closed. */
+  /**
+   * The context of this thread, made on first use with the default options, and anew after it was closed. It never keeps an idle program
+   * alive and need not be closed. Throws what the constructor does.
+   */
   static get default(): AioContext {
     if (AioContext.#default === undefined || AioContext.#default.#engine.closing)
       AioContext.#default = new AioContext();
@@ -75,7 +88,9 @@ export class AioContext implements AsyncDisposable {
    *
    * @param flags As for `fs.open`; default `'r'`.
    * @param options {@link FileOptions}, or just the mode.
-   * @throws (rejects) the system error of open(2); `ERR_AIO_DIRECT_UNSUPPORTED` where direct I/O was asked for and there is none.
+   * @returns The file, which is yours to close; closing the context closes it too.
+   * @throws (rejects) the system error of open(2); `ERR_AIO_DIRECT_UNSUPPORTED` where direct I/O was asked for and there is none;
+   * `ERR_AIO_CONTEXT_CLOSED`; Node's argument errors.
    */
   async open(
     path: PathLike,
@@ -86,7 +101,12 @@ export class AioContext implements AsyncDisposable {
     return await naming(openFile(this, this.#engine, path, flags, given));
   }
 
-  /** Takes part in a descriptor that somebody else opened and goes on to own: closing the AioFile leaves it open. */
+  /**
+   * Takes part in a descriptor that somebody else opened and goes on to own: closing the AioFile leaves it open. Keep it open until that
+   * close has resolved, or a request could meet another file under its number. Flags such as O_DIRECT and O_APPEND are those it has.
+   *
+   * @throws (rejects) EBADF where this is no open descriptor; `ERR_AIO_CONTEXT_CLOSED`; Node's argument errors.
+   */
   async attach(fd: number, options: AttachOptions = {}): Promise<AioFile> {
     checkNumber('fd', fd, 0, 0x7fffffff);
     return await naming(attachFile(this, this.#engine, fd, options));
@@ -96,7 +116,8 @@ export class AioContext implements AsyncDisposable {
    * Memory for requests: zeroed, aligned to 4096 bytes, and in place until you dispose it, whatever the garbage collector does. The
    * kernel reads and writes it without a copy. A buffer that is in flight when it is disposed is given back at its event.
    *
-   * @throws `ERR_AIO_NO_MEMORY` where no free run is long enough, `ERR_AIO_CONTEXT_CLOSED`.
+   * @param byteLength At least 1; it takes a multiple of 4096 from the context's memory.
+   * @throws `ERR_AIO_NO_MEMORY` where no free run is long enough, `ERR_AIO_CONTEXT_CLOSED`, `ERR_OUT_OF_RANGE`.
    */
   allocate(byteLength: number): PoolBuffer {
     this.#engine.assertOpen();
@@ -111,8 +132,12 @@ export class AioContext implements AsyncDisposable {
   /**
    * Waits until a descriptor is ready, once (IOCB_CMD_POLL, Linux 4.18): any that poll(2) takes, such as pipes, sockets, eventfds.
    *
-   * @param events What to wait for, as in <poll.h>: 1 POLLIN, 4 POLLOUT, ...; POLLERR and POLLHUP always count.
+   * The descriptor must stay open until then. Closing the context ends it with `ERR_AIO_CONTEXT_CLOSED`.
+   *
+   * @param events What to wait for, as in <poll.h>, 1 to 65535: 1 POLLIN, 4 POLLOUT, ...; POLLERR and POLLHUP always count. `POLLIN` and the
+   * others are in `kaio/layout`.
    * @returns The events that are there.
+   * @throws (rejects) EBADF; EINVAL where the kernel cannot poll it (a pseudo-terminal); an AbortError.
    */
   async poll(fd: number, events: number, options: PollOptions = {}): Promise<number> {
     checkNumber('fd', fd, 0, 0x7fffffff);
@@ -129,7 +154,7 @@ export class AioContext implements AsyncDisposable {
     )) as number;
   }
 
-  /** What this context has done and is doing. */
+  /** What this context has done and is doing, as of now: a snapshot, but for the histogram of latencies, which goes on. */
   stats(): AioStats {
     return this.#engine.stats();
   }
@@ -146,7 +171,10 @@ export class AioContext implements AsyncDisposable {
     return this;
   }
 
-  /** Refuses new requests, waits for those that were made, closes the files and gives the kernel's context back. Safe to call again. */
+  /**
+   * Refuses new requests, ends polls, waits for the requests that were made, closes the files and gives the kernel's context back, which takes
+   * about 30 ms. Safe to call again. Buffers of the context can still be looked at afterwards.
+   */
   close(): Promise<void> {
     forget(this);
     return this.#engine.close();

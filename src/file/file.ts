@@ -32,22 +32,27 @@ export interface ReadResult<T extends NodeJS.ArrayBufferView> {
 }
 
 export interface WriteResult<T> {
+  /** Bytes that were written: fewer than asked for where the kernel took no more, as with write(2). */
   bytesWritten: number;
   /** What was given. */
   buffer: T;
 }
 
 export interface ReadVResult<T extends readonly NodeJS.ArrayBufferView[]> {
+  /** Bytes that were read into all of them together: 0 at the end of the file. */
   bytesRead: number;
   /** The buffers that were given. */
   buffers: T;
 }
 
 export interface WriteVResult<T extends readonly NodeJS.ArrayBufferView[]> {
+  /** Bytes that were written from all of them together. */
   bytesWritten: number;
+  /** The buffers that were given. */
   buffers: T;
 }
 
+/** The arguments of a read by name, and what the request asks for. */
 export interface ReadOptions<T extends NodeJS.ArrayBufferView = NodeJS.ArrayBufferView> extends RequestOptions {
   /** Where the data goes; by default a new buffer of 16384 bytes. */
   buffer?: T;
@@ -59,9 +64,13 @@ export interface ReadOptions<T extends NodeJS.ArrayBufferView = NodeJS.ArrayBuff
   position?: number | bigint | null;
 }
 
+/** The arguments of a write by name, and what the request asks for. */
 export interface WriteOptions extends RequestOptions {
+  /** First byte of the buffer to write; default 0. */
   offset?: number;
+  /** Bytes; default all from `offset` on. */
   length?: number;
+  /** First byte of the file; by default the file's own position, which then moves on. */
   position?: number | null;
 }
 
@@ -85,7 +94,13 @@ const voidShape = (): unknown => undefined;
  * the device without a copy; others are copied through the context's memory. An aborted request still owns its buffer until its event.
  *
  * Errors: what the kernel answers rejects with a system error as Node's (`code`, negative `errno`, `syscall`, `path`, and `offset` and
- * `length` of the request); a wrong argument with Node's own `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` and `ERR_OUT_OF_RANGE`.
+ * `length` of the request); a wrong argument with Node's own `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` and `ERR_OUT_OF_RANGE`; a file
+ * that is closed or closing with EBADF. docs/errors.md has them all.
+ *
+ * Order: requests in flight together have none. Await one before the next where it matters; `sync` and `datasync` wait for the writes
+ * requested earlier, and requests at the file's own position and appends go one after another.
+ *
+ * It emits `'close'` when it is closed.
  */
 export class AioFile extends EventEmitter implements AsyncDisposable {
   /** Whether reads and writes bypass the page cache: what the kernel says of this file, not which flag was passed. */
@@ -140,14 +155,17 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   }
 
   /**
-   * Reads into `buffer`.
+   * Reads into `buffer`, which belongs to the request until it is settled, or, if it is aborted, until its event. The data may be short, as
+   * read(2)'s: at the end of the file, or before a block that cannot be read.
    *
    * @param buffer A Buffer, TypedArray or DataView; best one of `context.allocate`.
    * @param offset First byte of the buffer to fill, 0 by default.
    * @param length Bytes, by default all from `offset` on.
    * @param position First byte of the file; null or -1 (default) for the file's own position, which then moves on. Such requests go
    * one after another.
-   * @param callback Instead of a promise: the fast path.
+   * @param callback Instead of a promise: the fast path. It is called with (error), or (null, bytesRead, buffer).
+   * @throws (rejects) the system error of the kernel; `ERR_AIO_MISALIGNED` where direct I/O cannot take position or length;
+   * `ERR_AIO_BUFFER_BUSY` and `ERR_AIO_BUFFER_DISPOSED` for memory of the context; `ERR_AIO_WOULD_BLOCK` for a pipe, socket or terminal.
    */
   read<T extends NodeJS.ArrayBufferView>(
     buffer: T,
@@ -201,10 +219,17 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   }
 
   /**
-   * Writes from `buffer`, or a string in an encoding. The result may be short, as write(2)'s: `bytesWritten` says.
+   * Writes from `buffer`, or a string in an encoding (default utf8). The result may be short, as write(2)'s: `bytesWritten` says. Do not
+   * change the buffer before the request is settled: what is written then is undefined. When it completes, the data is in the file, but
+   * durable only after {@link datasync}, or with the option `dsync`.
    *
+   * @param buffer A Buffer, TypedArray or DataView; best one of `context.allocate`. Several writes may share it.
+   * @param offset First byte of the buffer to write, 0 by default.
+   * @param length Bytes, by default all from `offset` on.
    * @param position First byte of the file; null (default) for the file's own position, which then moves on. A file opened for
    * appending writes at its end whatever is given, one request after another.
+   * @param callback Instead of a promise: the fast path. It is called with (error), or (null, bytesWritten, buffer).
+   * @throws (rejects) as {@link read}; ENOSPC, EDQUOT, EFBIG.
    */
   write<T extends NodeJS.ArrayBufferView>(
     buffer: T,
@@ -243,7 +268,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   }
 
   /**
-   * Reads into several buffers, one after another (preadv(2)).
+   * Reads into several buffers, one after another (preadv(2)). Up to 8 buffers of `context.allocate` of together up to 256 KiB go to the
+   * kernel as they are; others are copied. Ownership and errors are those of {@link read}.
    *
    * @param position First byte of the file; null (default) for the file's own position.
    */
@@ -259,7 +285,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   }
 
   /**
-   * Writes from several buffers, one after another (pwritev(2)).
+   * Writes from several buffers, one after another (pwritev(2)). What is said of {@link readv} and {@link write} holds here.
    *
    * @param position First byte of the file; null (default) for the file's own position.
    */
@@ -274,7 +300,10 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     return this.#vectored(IOCB_CMD_PWRITE, buffers, position, rest);
   }
 
-  /** Makes everything durable that was written before this call (fsync(2)): it waits for the writes requested earlier on this file. */
+  /**
+   * Makes everything durable that was written before this call (fsync(2)): it waits for the writes requested earlier on this AioFile. Its
+   * failure (EIO, ENOSPC) is final: the kernel says so once, and what was written since the last good sync is in doubt.
+   */
   sync(options?: RequestOptions): Promise<void>;
   sync(callback: (error: Error | null) => void): void;
   sync(options: RequestOptions, callback: (error: Error | null) => void): void;
@@ -290,7 +319,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     return this.#command(IOCB_CMD_FDSYNC, 'fdatasync', options, callback);
   }
 
-  /** What fstat(2) says of the file. */
+  /** What fstat(2) says of the file now; writes in flight may not count yet. Options and errors are those of `FileHandle.stat`. */
   stat(options: StatOptions & { bigint: true }): Promise<BigIntStats>;
   stat(options?: StatOptions): Promise<Stats>;
   async stat(options?: StatOptions): Promise<Stats | BigIntStats> {
@@ -298,7 +327,11 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     return await this.#handle.with((fd) => fstat(fd, options));
   }
 
-  /** Cuts the file off at `length` bytes (default 0), or extends it with zeros. It waits for the writes requested earlier. */
+  /**
+   * Cuts the file off at `length` bytes (default 0), or extends it with zeros. It waits for all requests made earlier on this AioFile.
+   *
+   * @throws (rejects) the system error of ftruncate(2): EINVAL where it is not open for writing or no regular file, EFBIG.
+   */
   async truncate(length = 0): Promise<void> {
     // null would empty the file by mistake; a negative length is 0, as Node has it.
     if (typeof length !== 'number') throw invalidArgType('len', 'of type number', length);
@@ -312,7 +345,11 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /**
    * Reserves space (fallocate(2)) for `length` bytes from `offset` on, and extends the file to there: on ext4 and xfs this is what makes
-   * later writes truly asynchronous. What was not written reads as zeros.
+   * later writes truly asynchronous. What was not written reads as zeros. It waits for all requests made earlier on this AioFile.
+   *
+   * @param offset First byte, in bytes from 0 on.
+   * @param length Bytes, at least 1.
+   * @throws (rejects) the system error of fallocate(2): ENOSPC, EFBIG, EINVAL, EBADF, ENODEV, and ENOTSUP where the file system has none.
    */
   async preallocate(offset: number, length: number): Promise<void> {
     const from = checkCount('offset', offset, Number.MAX_SAFE_INTEGER, 0);
@@ -332,7 +369,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /**
    * Refuses new requests, waits for those that were made, and closes the descriptor: one that is used again can never receive an old
-   * write. Safe to call again.
+   * write. An attached descriptor stays open. Safe to call again.
+   *
+   * @throws (rejects) the system error of close(2); the descriptor is gone all the same.
    */
   close(): Promise<void> {
     return this.#handle.close();

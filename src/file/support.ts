@@ -5,7 +5,9 @@ const { EINVAL, ENOSYS } = constants.errno;
 
 /**
  * Whether asynchronous I/O works here, and if not, why: another platform, no native module for it, a kernel without it, or a security
- * policy that denies it. It asks the kernel and leaves nothing behind.
+ * policy that denies it. It asks the kernel, leaves nothing behind and never throws.
+ *
+ * @returns `reason` is one of `'platform'`, `'native-module'`, `'kernel'` and `'denied'`; `message` says what to do about it.
  */
 export function support(): { supported: true } | Unsupported {
   const found = findBinding();

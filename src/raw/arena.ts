@@ -7,6 +7,7 @@ const WASM_PAGE_BYTES = 65536;
 const MAX_BYTES = 65536 * WASM_PAGE_BYTES - WASM_PAGE_BYTES;
 const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
 
+/** Options of {@link Arena}. */
 export interface ArenaOptions {
   /** Ask for transparent huge pages (madvise(2), MADV_HUGEPAGE) where the arena has 2 MiB or more. Default true. */
   hugePages?: boolean;
@@ -87,13 +88,19 @@ export class Arena {
     return buffer;
   }
 
-  /** Takes back a buffer that `allocate` gave. The kernel must be done with it. Throws for anything else. */
+  /**
+   * Takes back a buffer that `allocate` gave. The kernel must be done with it.
+   * @throws `ERR_INVALID_ARG_TYPE` for memory from elsewhere, `ERR_OUT_OF_RANGE` where no buffer that is handed out begins there.
+   */
   free(buffer: Uint8Array): void {
     if (buffer.buffer !== this.buffer) throw invalidArgType('buffer', 'a buffer that this arena allocated', buffer);
     this.#runs.release(buffer.byteOffset);
   }
 
-  /** Absolute address of a view of this arena. */
+  /**
+   * Absolute address of a view of this arena; it never changes.
+   * @throws `ERR_INVALID_ARG_TYPE` for memory from elsewhere.
+   */
   addressOf(view: ArrayBufferView): bigint {
     if (view.buffer !== this.buffer) throw invalidArgType('view', 'a view of this arena', view);
     return this.address + BigInt(view.byteOffset);

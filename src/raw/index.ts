@@ -4,7 +4,8 @@
  * Addresses, contexts and timeouts in memory are absolute and given as bigints. Whatever the kernel was given an address of (iocbs,
  * buffers, iovecs, events) must stay alive and unmoved until the request's event has been read: here that is the caller's duty
  * alone. {@link Arena} has memory that stays where it is. A call that fails throws a {@link SystemError} with `code`, `errno`
- * (negative, as in Node) and `syscall`.
+ * (negative, as in Node) and `syscall`; an argument of the wrong type is a TypeError, and where there is no native module every call throws
+ * `ERR_AIO_UNSUPPORTED`.
  *
  * @packageDocumentation
  */
@@ -54,7 +55,9 @@ export function io_destroy(ctx: bigint): void {
 /**
  * Submits requests (io_submit(2)). It may hold the thread for as long as the device or the file system likes.
  *
- * @param iocbpp Address of `nr` pointers to iocbs.
+ * @param nr How many pointers there are; 0 is allowed and does nothing.
+ * @param iocbpp Address of `nr` pointers to iocbs. The kernel has copied array and iocbs when this returns; the data's memory, and the
+ * iovecs' buffers, are in use until the event.
  * @returns How many the kernel took, from the first on: fewer than `nr` where one is bad or there is no room.
  * @throws {SystemError} What is wrong with the first request (EINVAL, EBADF, EFAULT, EOPNOTSUPP), or EAGAIN where there is no room.
  */
@@ -85,6 +88,7 @@ export function io_getevents(
  * As {@link io_getevents}, with another signal mask while it waits (io_pgetevents(2), Linux 4.18).
  *
  * @param usig Address of a `struct __aio_sigset { const sigset_t *sigmask; size_t sigsetsize; }`; none by default.
+ * @throws {SystemError} EINVAL (also a sigset of the wrong size), EFAULT, EINTR, ENOSYS.
  */
 export function io_pgetevents(
   ctx: bigint,
@@ -110,8 +114,10 @@ export function io_cancel(ctx: bigint, iocb: bigint, result: bigint): void {
 }
 
 /**
- * Makes an eventfd (eventfd(2)) to put into `aio_resfd`. Close it with `fs.close`.
+ * Makes an eventfd (eventfd(2)) to put into `aio_resfd`. It is yours: close it with `fs.close`.
  *
+ * @param initval The count it starts with, 0 to 4294967295.
+ * @param flags 0, or of <sys/eventfd.h>: 1 EFD_SEMAPHORE, 2048 EFD_NONBLOCK, 524288 EFD_CLOEXEC.
  * @throws {SystemError} EINVAL, EMFILE, ENFILE.
  */
 export function eventfd(initval: number, flags: number): number {
@@ -133,6 +139,8 @@ export function readRing(ctx: bigint): RingHeader {
 /**
  * Absolute address of the first byte of a view. It is good for as long as the view's memory is neither collected, detached, resized
  * nor transferred; the memory of an {@link Arena} never moves.
+ *
+ * @throws TypeError for anything else than an ArrayBuffer or a view.
  */
 export function addressOf(view: ArrayBufferLike | ArrayBufferView): bigint {
   return binding().addressOf(view);

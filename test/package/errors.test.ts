@@ -31,7 +31,7 @@ afterAll(() => context.close());
 function codesOf(heading: string): string[] {
   const section = page.split(/^(?=##)/m).find((text) => text.startsWith(`${heading}\n`));
   expect(section, heading).toBeDefined();
-  return [...section!.matchAll(/^\| `(\w+)` \|/gm)].map(([, code]) => code!);
+  return [...section!.matchAll(/^\| `(\w+)` +\|/gm)].map(([, code]) => code!);
 }
 
 async function opened<T>(path: string, flags: string, use: (file: AioFile) => Promise<T>): Promise<T> {

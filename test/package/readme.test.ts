@@ -83,8 +83,8 @@ test('npm pack names the tarball as the README does', () => {
   expect(installed.tarball.path.endsWith('/kaio-0.1.0.tgz')).toBe(true);
 });
 
-test.each(documents.flatMap((name) => blocks(name, 'js').map((program, i) => ({ name, i, program }))))(
-  'program $i of $name runs with the installed package, and prints what its comments say',
+test.each(documents.flatMap((name) => blocks(name, 'js').map((program, i) => ({ name, program, number: i + 1 }))))(
+  'program $number of $name runs with the installed package, and prints what its comments say',
   ({ program }) => {
     const printed = [...program.matchAll(/console\.log\(.*\); \/\/ (.*)/g)].map(([, line]) => `${line}\n`);
     installed.write('program.js', program);
@@ -94,7 +94,7 @@ test.each(documents.flatMap((name) => blocks(name, 'js').map((program, i) => ({ 
 
 test("the numbers of the submit policy are the engine's", () => {
   const units: Record<string, number> = { KiB: 1024, MiB: 1024 ** 2 };
-  const rows = [...read('docs/architecture.md').matchAll(/^\| `([A-Z_]+)` \| ([\d.]+)(?: (\w+))? \|/gm)];
+  const rows = [...read('docs/architecture.md').matchAll(/^\| `([A-Z_]+)` +\| ([\d.]+)(?: (\w+))? +\|/gm)];
   const numbers = rows.map(([, name, value, unit]) => [name, Number(value) * (unit === undefined ? 1 : units[unit]!)]);
   const constants = Object.entries(policy).filter(([name]) => /^[A-Z_]+$/.test(name) && !WAYS.includes(name));
   expect(Object.fromEntries(numbers)).toEqual(Object.fromEntries(constants));
