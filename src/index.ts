@@ -32,6 +32,7 @@ export interface OpenOptions extends FileOptions {
  * @example
  * ```ts
  * import { AioContext, open } from 'kaio';
+ *
  * await using file = await open('data.bin', 'r');
  * using buffer = AioContext.default.allocate(4096);
  * const { bytesRead } = await file.read(buffer, 0, 4096, 0);

@@ -43,6 +43,8 @@ export interface PollOptions {
  *
  * @example
  * ```ts
+ * import { AioContext } from 'kaio';
+ *
  * await using context = new AioContext({ depth: 256, memory: 256 * 1024 * 1024 });
  * await using file = await context.open('data.bin', 'r+');
  * using buffer = context.allocate(65536);

@@ -3,11 +3,13 @@
  * system, any JavaScript runtime, a browser.
  *
  * @example
+ * ```ts
  * import { decodeIocb, encodeIocb, IOCB_CMD_PREAD, layoutOf } from 'kaio/layout';
  *
  * layoutOf('iocb', 's390x').size; // 64
  * const bytes = encodeIocb({ aio_lio_opcode: IOCB_CMD_PREAD, aio_fildes: 3, aio_nbytes: 4096 }, 's390x');
  * decodeIocb(bytes, 's390x').aio_nbytes; // 4096n
+ * ```
  *
  * @packageDocumentation
  */

@@ -120,7 +120,11 @@ export function placedLayout(struct: StructName, abi?: AbiName): PlacedLayout {
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` for a name that is not known.
  *
  * @example
- * layoutOf('iocb', 's390x').fields.find((field) => field.name === 'aio_key').offset; // 12, on x86_64 it is 8
+ * ```ts
+ * import { layoutOf } from 'kaio/layout';
+ *
+ * layoutOf('iocb', 's390x').fields.find((field) => field.name === 'aio_key')?.offset; // 12, on x86_64 it is 8
+ * ```
  */
 export function layoutOf(struct: StructName, abi?: AbiName): Layout {
   const { name, abi: on, size, align, byteOrder, fields } = placedLayout(struct, abi);

@@ -7,6 +7,27 @@
  * (negative, as in Node) and `syscall`; an argument of the wrong type is a TypeError, and where there is no native module every call throws
  * `ERR_AIO_UNSUPPORTED`.
  *
+ * @example
+ * ```ts
+ * import { openSync } from 'node:fs';
+ * import { decodeIoEvent, encodeIocb, IOCB_CMD_PREAD } from 'kaio/layout';
+ * import { Arena, io_destroy, io_getevents, io_setup, io_submit } from 'kaio/raw';
+ *
+ * const arena = new Arena(65536);
+ * const data = arena.allocate(4096);
+ * const control = arena.allocate(4096); // A pointer to the iocb, the iocb at 64, and room for an event at 128.
+ * const at = arena.addressOf(control);
+ * new BigUint64Array(control.buffer, control.byteOffset, 1)[0] = at + 64n;
+ * const aio_buf = arena.addressOf(data);
+ * const aio_fildes = openSync('data.bin', 'r');
+ * control.set(encodeIocb({ aio_lio_opcode: IOCB_CMD_PREAD, aio_fildes, aio_buf, aio_nbytes: 4096 }), 64);
+ * const ctx = io_setup(1);
+ * io_submit(ctx, 1, at);
+ * io_getevents(ctx, 1, 1, at + 128n);
+ * console.log(decodeIoEvent(control.subarray(128, 160)).res); // The bytes that were read, or a negated errno.
+ * io_destroy(ctx);
+ * ```
+ *
  * @packageDocumentation
  */
 import { invalidArgType, outOfRange, type SystemError, systemError } from '../errors.ts';

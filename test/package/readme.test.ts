@@ -71,7 +71,7 @@ test('every command of the documents is one that a test or .ci/run runs', () => 
     'npx kaio layout --help',
   ]);
   expect(commands('CONTRIBUTING.md')).toEqual(['npm ci', 'npm run build', 'npm run check', 'npm test']);
-  expect(read('.ci/run').split('\n')).toEqual(expect.arrayContaining(['npm ci && npm test', 'npm run check']));
+  expect(read('.ci/run').split('\n')).toEqual(expect.arrayContaining(["sh -c 'npm ci && npm test'", 'npm run check']));
 });
 
 test('the command runs where the package is installed', () => {

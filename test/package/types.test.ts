@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Installed, root, run } from './installed.ts';
@@ -46,6 +47,21 @@ test('a program that goes through all three doors compiles against the installed
     console.log(ctx, new Arena(1).address);
   `);
   expect(output).toBe('');
+});
+
+test('the examples in the doc comments compile against the installed types', () => {
+  const names = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ts'),
+  );
+  const examples = names.flatMap((name) => {
+    const source = readFileSync(join(root, 'src', name), 'utf8');
+    return [...source.matchAll(/@example\n \*\s+```ts\n([\s\S]*?) \*\s+```/g)].map(([, lines]) =>
+      lines!.replace(/^ \* ?/gm, ''),
+    );
+  });
+  expect(examples.length).toBeGreaterThan(4);
+  // Each in a module of its own, for they use the same names.
+  for (const example of examples) expect(compile(example), example).toBe('');
 });
 
 test('the installed types refuse what the package would', () => {
