@@ -1,5 +1,6 @@
-import { close as closeCallback } from 'node:fs';
+import { close as closeCallback, closeSync } from 'node:fs';
 import { promisify } from 'node:util';
+import { isMainThread } from 'node:worker_threads';
 import type { Closable, Engine } from '../engine/engine.ts';
 import type { Target } from '../engine/target.ts';
 import { naming } from '../errors.ts';
@@ -70,7 +71,16 @@ export class Handle implements Closable {
     await this.drain();
     this.#closed = true;
     this.engine.removeFile(this);
-    if (this.#owned) await closeDescriptor(this.target.fd);
+    if (this.#owned) await closeOwned(this.target);
     this.#onClosed?.();
   }
+}
+
+/**
+ * A worker that ends cancels calls of fs that wait for a thread, fs.close among them, and then nobody closes the descriptor (Node.js 20;
+ * test/lifecycle/descriptors.test.ts). So workers close at once where close(2) does not wait for a server.
+ */
+async function closeOwned({ fd, storage }: Target): Promise<void> {
+  if (isMainThread || storage === 'remote') await closeDescriptor(fd);
+  else closeSync(fd);
 }
