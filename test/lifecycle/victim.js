@@ -13,8 +13,17 @@ const POLLIN = 1;
 
 const job = isMainThread ? JSON.parse(process.argv[2]) : workerData;
 
+/** Until the end: what nobody holds is closed with a warning when it is collected, and a slow end gives it the time. */
+const held = [];
+
 /** Requests whose promise is not settled. */
 let pending = 0;
+
+async function openHeld(context, ...rest) {
+  const file = await context.open(...rest);
+  held.push(file);
+  return file;
+}
 
 function track(promise) {
   pending++;
@@ -28,14 +37,14 @@ function track(promise) {
 /** Brings a context into the state in which the end shall find it. */
 const states = {
   async idle(context) {
-    const file = await context.open(job.files.read, 'r');
+    const file = await openHeld(context, job.files.read, 'r');
     await file.read(context.allocate(4096), 0, 4096, 0);
     pending = 0;
   },
 
   // Requested in this turn, and the end comes before it is over.
   async queued(context) {
-    const file = await context.open(job.files.read, 'r');
+    const file = await openHeld(context, job.files.read, 'r');
     for (let at = 0; at < 32; at++) track(file.read(context.allocate(MEBIBYTE), 0, MEBIBYTE, at * MEBIBYTE));
   },
 
@@ -45,14 +54,14 @@ const states = {
   },
 
   async writes(context) {
-    const file = await context.open(job.files.write, 'r+');
+    const file = await openHeld(context, job.files.write, 'r+');
     for (let at = 0; at < 32; at++) track(file.write(context.allocate(MEBIBYTE), 0, MEBIBYTE, at * MEBIBYTE));
     await submitted();
   },
 
   // From memory that is not the pool's: pieces are copied, and what has no room waits.
   async copies(context) {
-    const file = await context.open(job.files.read, 'r');
+    const file = await openHeld(context, job.files.read, 'r');
     for (let at = 0; at < 32; at++) track(file.read(Buffer.alloc(MEBIBYTE), 0, MEBIBYTE, at * MEBIBYTE));
     await submitted();
   },
@@ -64,7 +73,7 @@ const states = {
 
   // The file is on a slow FUSE file system, where extending writes hold io_submit.
   async offthread(context) {
-    const file = await context.open(`${job.files.slow}/${process.pid}-${threadId}-${Math.random()}`, 'w+', {
+    const file = await openHeld(context, `${job.files.slow}/${process.pid}-${threadId}-${Math.random()}`, 'w+', {
       submit: 'offload',
     });
     for (let at = 0; at < 6; at++) track(file.write(context.allocate(4096), 0, 4096, at * 4096));
@@ -75,7 +84,7 @@ const states = {
 
   // Files that are being opened: the module's own calls on libuv's threads, whose results come when nobody can take them.
   async opening(context) {
-    const file = await context.open(job.files.read, 'r');
+    const file = await openHeld(context, job.files.read, 'r');
     for (let at = 0; at < 64; at++) track(context.attach(file.fd));
   },
 
@@ -124,6 +133,7 @@ function mappedContexts() {
 async function live() {
   const options = { depth: QUOTA / job.contexts, memory: 64 * MEBIBYTE };
   const contexts = Array.from({ length: job.contexts }, () => new AioContext(options));
+  held.push(...contexts);
   await Promise.all(contexts.map((context) => states[job.state](context)));
   const ready = { pending, contexts: mappedContexts() };
   // Not through the main thread: a signal may be quicker.
