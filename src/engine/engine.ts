@@ -136,7 +136,7 @@ export class Engine implements Ending {
   ): Promise<unknown> | undefined {
     const request = this.#core.requests.take();
     const small = views.length <= IOVECS_PER_SLOT && length <= PART_BYTES;
-    const inPlace = small && views.every((view) => this.#fits(target, this.pool.offsetOf(view)));
+    const inPlace = small && views.every((view) => this.#fitsWhole(target, view));
     request.op = inPlace ? (isRead(op) ? abi.IOCB_CMD_PREADV : abi.IOCB_CMD_PWRITEV) : op;
     request.pool = inPlace ? 0 : -1;
     request.target = target;
@@ -243,6 +243,13 @@ export class Engine implements Ending {
   /** Whether the file takes data from this place of the pool as it is; otherwise it is copied. */
   #fits(target: Target, offset: number): boolean {
     return offset !== -1 && (!target.direct || offset % target.memoryAlign === 0);
+  }
+
+  /** A piece of a vector must end where the device can stop, too. */
+  #fitsWhole(target: Target, view: Uint8Array): boolean {
+    return (
+      this.#fits(target, this.pool.offsetOf(view)) && (!target.direct || view.byteLength % target.lengthAlign === 0)
+    );
   }
 
   #begin(

@@ -150,6 +150,15 @@ export class Submitter {
     const core = this.#core;
     if (this.#pumping || core.poison !== undefined) return;
     this.#pumping = true;
+    try {
+      this.#submitAll();
+    } finally {
+      this.#pumping = false;
+      this.updateReference();
+    }
+  }
+
+  #submitAll(): void {
     this.#submitCarried();
     let now = performance.now();
     while (this.#mayGoOn()) {
@@ -159,8 +168,6 @@ export class Submitter {
       this.#reapInline();
     }
     this.#dispatchJobs(now);
-    this.#pumping = false;
-    this.updateReference();
   }
 
   /** Within the budget of this turn; if it is used up, the pump goes on in the next. */

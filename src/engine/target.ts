@@ -41,6 +41,8 @@ export interface TargetOptions {
   submit: SubmitMode;
   /** Bytes that the address of a direct request's memory must be a multiple of; 1 where any will do. */
   memoryAlign: number;
+  /** The same for the length of each piece of its memory. */
+  lengthAlign: number;
 }
 
 /** One open descriptor as the engine sees it: its queues, and what it knows about it. */
@@ -52,6 +54,7 @@ export class Target {
   readonly storage: Storage;
   readonly submit: SubmitMode;
   readonly memoryAlign: number;
+  readonly lengthAlign: number;
   size: number;
   readonly reads: Memory = new Memory();
   readonly writes: Memory = new Memory();
@@ -89,6 +92,7 @@ export class Target {
     this.storage = options.storage;
     this.submit = options.submit;
     this.memoryAlign = options.memoryAlign;
+    this.lengthAlign = options.lengthAlign;
     this.maxJobs = options.append || options.storage === 'remote' ? 1 : 2;
   }
 

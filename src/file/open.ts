@@ -95,7 +95,8 @@ function checkSubmit(submit: unknown = 'auto'): SubmitMode {
 function targetOf(fd: number, path: string | undefined, nature: Nature, submit: SubmitMode): Target {
   debug('%s is fd %d: %o, submit %s', path ?? 'attached', fd, nature, submit);
   const { direct, append, size, storage, alignment } = nature;
-  return new Target({ fd, path, direct, append, size, storage, submit, memoryAlign: alignment.memory });
+  const { memory: memoryAlign, offset: lengthAlign } = alignment;
+  return new Target({ fd, path, direct, append, size, storage, submit, memoryAlign, lengthAlign });
 }
 
 /** A descriptor of which nothing needs to be known: for polls. */
@@ -109,6 +110,7 @@ export function descriptorTarget(fd: number): Target {
     storage: 'remote',
     submit: 'auto',
     memoryAlign: 1,
+    lengthAlign: 1,
   });
 }
 

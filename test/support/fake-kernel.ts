@@ -204,6 +204,7 @@ export function fakeTarget(options: Partial<TargetOptions> = {}): Target {
     storage: 'local',
     submit: 'auto',
     memoryAlign: 512,
+    lengthAlign: 512,
     ...options,
   });
 }

@@ -29,6 +29,7 @@ const shapes: [string, number[], (length: number, at: number) => Buffer][] = [
   ['nine buffers of the pool', new Array(9).fill(4096), pool],
   ['the pool with more than one part takes', [262144, 4096], pool],
   ['large buffers of the pool', [524288, 524288], pool],
+  ['buffers of the pool whose lengths the device cannot stop at', [100, 3996, 4096], pool],
   ['one foreign buffer', [8192], foreign],
   ['foreign buffers of odd lengths', [1, 4095, 512, 3, 3581], foreign],
   ['foreign buffers larger than a piece', [524288, 1048576], foreign],
