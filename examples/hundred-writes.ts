@@ -20,12 +20,24 @@ import { howSubmitted, progress, table } from './hundred-writes/report.ts';
 /** Something that the person at the terminal can change; the message says what. */
 class Refusal extends Error {}
 
+/** Removes a folder in which a file may still appear: an open that a thread has begun ends after the folder was listed. */
+function remove(folder: string): void {
+  for (let attempts = 100; attempts > 0; attempts--) {
+    try {
+      rmSync(folder, { recursive: true, force: true });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY' || attempts === 1) throw error;
+    }
+  }
+}
+
 /** Removes a folder when the process is told to end, and then ends it as the signal would have. */
 function removeOnSignals(folder: string): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
       progress('');
-      rmSync(folder, { recursive: true, force: true });
+      remove(folder);
       process.exit(128 + constants.signals[signal]);
     });
   }
@@ -91,7 +103,7 @@ async function hundredWrites(options: Options): Promise<boolean> {
     client?.stop();
     server?.close();
     server?.closeAllConnections();
-    rmSync(folder, { recursive: true, force: true });
+    remove(folder);
   }
 }
 
