@@ -13,10 +13,19 @@ export type { PoolBuffer } from './engine/pool.ts';
 export type { AioStats } from './engine/stats.ts';
 export type { SubmitMode } from './engine/target.ts';
 export type { AioErrorCode, CodedError, SystemError } from './errors.ts';
-export { AioContext, type AioContextOptions } from './file/context.ts';
-export { AioFile, type ReadOptions, type ReadResult, type WriteOptions, type WriteResult } from './file/file.ts';
+export { AioContext, type AioContextOptions, type PollOptions } from './file/context.ts';
+export {
+  AioFile,
+  type ReadOptions,
+  type ReadResult,
+  type ReadVResult,
+  type WriteOptions,
+  type WriteResult,
+  type WriteVResult,
+} from './file/file.ts';
 export type { AttachOptions, FileOptions } from './file/open.ts';
 export { support } from './file/support.ts';
+export type { Unsupported } from './raw/binding.ts';
 
 /** Options of {@link open}. */
 export interface OpenOptions extends FileOptions {

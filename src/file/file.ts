@@ -6,6 +6,7 @@ import {
   type StatOptions,
   type Stats,
 } from 'node:fs';
+import { constants } from 'node:os';
 import { promisify } from 'node:util';
 import type { Engine, RequestOptions } from '../engine/engine.ts';
 import { knownLength } from '../engine/pool.ts';
@@ -21,6 +22,7 @@ import type { Handle } from './handle.ts';
 import { inspectAs } from './inspect.ts';
 import type { Nature } from './storage.ts';
 
+const { EISDIR } = constants.errno;
 const fstat = promisify(fstatCallback) as (fd: number, options?: StatOptions) => Promise<Stats | BigIntStats>;
 const ftruncate = promisify(ftruncateCallback);
 
@@ -461,7 +463,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     const bytes = checkCount('length', wanted, Math.max(view.byteLength - skip, 0), 0);
     const at = checkPosition(position, bytes);
     const checked = checkOptions(options);
-    this.#mayBlock(checked);
+    this.#mayTransfer(checked);
     const start: Start = (place, shape, done) =>
       this.#engine.transfer(op, this.#target, view, skip, bytes, place, checked, shape, buffer, done);
     return this.#place(read, at, bytes, start, read ? readShape : writeShape, buffer, callback, checked?.signal);
@@ -476,7 +478,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
       const bytes = views.reduce((sum, view) => sum + view.byteLength, 0);
       const at = checkPosition(position, bytes);
       const checked = callback === undefined ? checkOptions(rest as RequestOptions | undefined) : undefined;
-      this.#mayBlock(checked);
+      this.#mayTransfer(checked);
       const start: Start = (place, shape, done) =>
         this.#engine.transferVector(op, this.#target, views, bytes, place, checked, shape, buffers, done);
       return this.#place(read, at, bytes, start, read ? readVShape : writeVShape, buffers, callback, checked?.signal);
@@ -589,8 +591,10 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     throw misaligned(this.#target.path, position, length, unit);
   }
 
-  #mayBlock(options: RequestOptions | undefined): void {
+  #mayTransfer(options: RequestOptions | undefined): void {
     const { kind, nonblocking } = this.#nature;
+    // The kernel's own answer would be EINVAL, which explains nothing.
+    if (kind === 'directory') throw systemError(-EISDIR, 'read', { path: this.#target.path });
     if (kind !== 'stream' || nonblocking || options?.nowait === true) return;
     throw aioError(
       'ERR_AIO_WOULD_BLOCK',

@@ -2,6 +2,7 @@ import {
   access as accessCallback,
   close as closeCallback,
   constants,
+  fstat as fstatCallback,
   type Mode,
   open as openCallback,
   type PathLike,
@@ -21,6 +22,7 @@ import { type Nature, natureOf } from './storage.ts';
 
 const access = promisify(accessCallback);
 const close = promisify(closeCallback);
+const fstat = promisify(fstatCallback);
 const open = promisify(openCallback);
 const unlink = promisify(unlinkCallback);
 const { O_CREAT, O_DIRECT, O_EXCL, O_TRUNC } = constants;
@@ -156,7 +158,8 @@ async function openWithoutDirect(
   } catch {
     throw error;
   }
-  if (direct === 'auto') return fd;
+  // A directory is opened to be synced; nobody reads it past the page cache.
+  if (direct === 'auto' || (await fstat(fd)).isDirectory()) return fd;
   await close(fd);
   if (created) await unlink(path);
   throw aioError(

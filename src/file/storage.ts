@@ -19,7 +19,7 @@ const LOCAL = new Set([
 
 /** What an open descriptor is, as far as the engine and its user need to know. */
 export interface Nature {
-  kind: 'file' | 'block' | 'endless' | 'stream' | 'other';
+  kind: 'file' | 'block' | 'endless' | 'stream' | 'directory' | 'other';
   size: number;
   storage: Storage;
   /** The kernel does direct I/O on it now. */
@@ -62,6 +62,8 @@ function kindOf(fd: number, mode: number): Nature['kind'] {
       return 'file';
     case constants.S_IFBLK:
       return 'block';
+    case constants.S_IFDIR:
+      return 'directory';
     case constants.S_IFIFO:
     case constants.S_IFSOCK:
       return 'stream';
