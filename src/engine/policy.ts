@@ -23,7 +23,10 @@ export const GUARDED_MS = 1000;
 export const MAX_IN_FLIGHT_BYTES: number = 32 * 1024 * 1024;
 /** Once full, the pump waits until there is room for a slice worth submitting. */
 export const RESUME_BYTES: number = 24 * 1024 * 1024;
-/** Bytes of one slice. Memory that was never touched counts more: the kernel makes and clears its pages during the submit. */
+/**
+ * Bytes of one slice. Memory that was never touched counts more, since the kernel makes and clears its pages during the submit; so does
+ * storage that is memory itself.
+ */
 export const SLICE_BYTES: number = SLICE_REQUESTS * PART_BYTES;
 export const UNTOUCHED_WEIGHT = 16;
 /** Bytes one file may submit before the next has its turn. */

@@ -280,8 +280,10 @@ export class Submitter {
     return count;
   }
 
-  /** What a request adds to its slice, in bytes of touched memory. */
-  #weight({ op, pool, window, length }: Request): number {
+  /** What a request adds to its slice, in bytes of touched memory that a device moves. */
+  #weight({ op, pool, window, length, target }: Request): number {
+    // Storage in memory moves the bytes, and makes its pages, during the submit.
+    if (target.storage === 'memory') return length * policy.UNTOUCHED_WEIGHT;
     const at = window === -1 ? pool : window;
     // What is written was filled by somebody, so its pages are there.
     if (at === -1 || !policy.isRead(op) || this.#core.pool.touch(at, length)) return length;

@@ -285,6 +285,23 @@ describe('what would wait', () => {
     }
   });
 
+  test('what makes the submit itself work goes in smaller slices: untouched memory, and storage in memory', async () => {
+    const slices = async (target: Target, view: Uint8Array): Promise<number[]> => {
+      const { calls } = kernel;
+      const before = calls.length;
+      const done = read(engine, target, 0, view);
+      while (kernel.inFlight.length < 8) await turn();
+      kernel.completeAll();
+      await done;
+      return calls.slice(before);
+    };
+    const { engine, kernel } = fakeEngine();
+    const view = engine.pool.allocate(2 << 20);
+    expect(await slices(fakeTarget(), view)).toEqual([2, 2, 2, 2]);
+    expect(await slices(fakeTarget(), view)).toEqual([8]);
+    expect(await slices(fakeTarget({ storage: 'memory', direct: false }), view)).toEqual([2, 2, 2, 2]);
+  });
+
   test('with nowait a refusal is the answer', async () => {
     const { engine, kernel } = fakeEngine();
     const done = read(engine, fakeTarget(), 0, engine.pool.allocate(512), { nowait: true });
