@@ -8,8 +8,10 @@ export const INLINE = 0;
 export const TRY = 1;
 export const OFFLOAD = 2;
 
-/** Largest transfer in one iocb: a part of this size keeps the thread for about 15 µs when its memory was touched before. */
-export const PART_BYTES: number = 256 * 1024;
+/**
+ * Largest transfer in one iocb. Half of it costs the event loop more for each byte, twice of it a block device refuses with RWF_NOWAIT.
+ */
+export const PART_BYTES: number = 512 * 1024;
 /** Requests in one io_submit call. */
 export const SLICE_REQUESTS = 32;
 /** The pump stops when the submits of one turn of the event loop have taken this long. */
@@ -27,7 +29,7 @@ export const RESUME_BYTES: number = 24 * 1024 * 1024;
  * Bytes of one slice. Memory that was never touched counts more, since the kernel makes and clears its pages during the submit; so does
  * storage that is memory itself.
  */
-export const SLICE_BYTES: number = SLICE_REQUESTS * PART_BYTES;
+export const SLICE_BYTES: number = 8 * 1024 * 1024;
 export const UNTOUCHED_WEIGHT = 16;
 /** Bytes one file may submit before the next has its turn. */
 export const TURN_BYTES: number = 128 * 1024;

@@ -270,7 +270,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   }
 
   /**
-   * Reads into several buffers, one after another (preadv(2)). Up to 8 buffers of `context.allocate` of together up to 256 KiB go to the
+   * Reads into several buffers, one after another (preadv(2)). Up to 8 buffers of `context.allocate` of together up to 512 KiB go to the
    * kernel as they are; others are copied. Ownership and errors are those of {@link read}.
    *
    * @param position First byte of the file; null (default) for the file's own position.

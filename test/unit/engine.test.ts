@@ -1,6 +1,7 @@
 import { constants } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import type { Engine, RequestOptions } from '../../src/engine/engine.ts';
+import { PART_BYTES } from '../../src/engine/policy.ts';
 import type { Target } from '../../src/engine/target.ts';
 import {
   IOCB_CMD_FDSYNC,
@@ -290,16 +291,16 @@ describe('what would wait', () => {
       const { calls } = kernel;
       const before = calls.length;
       const done = read(engine, target, 0, view);
-      while (kernel.inFlight.length < 8) await turn();
+      while (kernel.inFlight.length < 4) await turn();
       kernel.completeAll();
       await done;
       return calls.slice(before);
     };
     const { engine, kernel } = fakeEngine();
-    const view = engine.pool.allocate(2 << 20);
-    expect(await slices(fakeTarget(), view)).toEqual([2, 2, 2, 2]);
-    expect(await slices(fakeTarget(), view)).toEqual([8]);
-    expect(await slices(fakeTarget({ storage: 'memory', direct: false }), view)).toEqual([2, 2, 2, 2]);
+    const view = engine.pool.allocate(4 * PART_BYTES);
+    expect(await slices(fakeTarget(), view)).toEqual([1, 1, 1, 1]);
+    expect(await slices(fakeTarget(), view)).toEqual([4]);
+    expect(await slices(fakeTarget({ storage: 'memory', direct: false }), view)).toEqual([1, 1, 1, 1]);
   });
 
   test('with nowait a refusal is the answer', async () => {
@@ -335,29 +336,29 @@ test('what one request was given, another that uses its record does not have', a
 });
 
 describe('large requests', () => {
-  const MIB = 1 << 20;
+  const WHOLE = 4 * PART_BYTES;
 
-  test('go in parts of at most 256 KiB and come back as one', async () => {
+  test('go in parts of at most 512 KiB and come back as one', async () => {
     const { engine, kernel } = fakeEngine();
-    const done = read(engine, fakeTarget(), 4096, engine.pool.allocate(MIB));
+    const done = read(engine, fakeTarget(), 4096, engine.pool.allocate(WHOLE));
     await turn();
     expect(kernel.inFlight.map(({ position, nbytes }) => [position, nbytes])).toEqual([
-      [4096, MIB / 4],
-      [4096 + MIB / 4, MIB / 4],
-      [4096 + MIB / 2, MIB / 4],
-      [4096 + (MIB * 3) / 4, MIB / 4],
+      [4096, PART_BYTES],
+      [4096 + PART_BYTES, PART_BYTES],
+      [4096 + 2 * PART_BYTES, PART_BYTES],
+      [4096 + 3 * PART_BYTES, PART_BYTES],
     ]);
     kernel.completeAll(true);
-    expect(await done).toBe(MIB);
+    expect(await done).toBe(WHOLE);
   });
 
   test.each([
-    ['the end of the file in the second part', [262144, 1000, 0, 0], 263144],
-    ['an error in the third part is a short transfer', [262144, 262144, -EIO, 262144], 524288],
-    ['a short part ends the transfer, whatever came after it', [262144, 4096, 262144, -EIO], 266240],
+    ['the end of the file in the second part', [PART_BYTES, 1000, 0, 0], PART_BYTES + 1000],
+    ['an error in the third part is a short transfer', [PART_BYTES, PART_BYTES, -EIO, PART_BYTES], 2 * PART_BYTES],
+    ['a short part ends the transfer, whatever came after it', [PART_BYTES, 4096, PART_BYTES, -EIO], PART_BYTES + 4096],
   ])('%s', async (_name, results, total) => {
     const { engine, kernel } = fakeEngine();
-    const done = read(engine, fakeTarget({ size: 0 }), 0, engine.pool.allocate(MIB));
+    const done = read(engine, fakeTarget({ size: 0 }), 0, engine.pool.allocate(WHOLE));
     await turn();
     for (const [i, iocb] of [...kernel.inFlight].entries()) kernel.complete(iocb, results[i]!);
     expect(await done).toBe(total);
@@ -365,10 +366,10 @@ describe('large requests', () => {
 
   test('an error in the first part is the error of the whole', async () => {
     const { engine, kernel } = fakeEngine();
-    const done = read(engine, fakeTarget(), 0, engine.pool.allocate(MIB));
+    const done = read(engine, fakeTarget(), 0, engine.pool.allocate(WHOLE));
     await turn();
-    for (const [i, iocb] of [...kernel.inFlight].entries()) kernel.complete(iocb, i === 0 ? -EIO : 262144);
-    await expect(done).rejects.toMatchObject({ code: 'EIO', offset: 0, length: MIB });
+    for (const [i, iocb] of [...kernel.inFlight].entries()) kernel.complete(iocb, i === 0 ? -EIO : PART_BYTES);
+    await expect(done).rejects.toMatchObject({ code: 'EIO', offset: 0, length: WHOLE });
   });
 
   test('a part that was cut short under NOWAIT goes on where it stopped', async () => {
@@ -452,13 +453,13 @@ describe('order', () => {
     const { engine, kernel } = fakeEngine();
     const target = fakeTarget();
     const controller = new AbortController();
-    const aborted = write(engine, target, 0, engine.pool.allocate(1 << 20), { signal: controller.signal });
+    const aborted = write(engine, target, 0, engine.pool.allocate(4 * PART_BYTES), { signal: controller.signal });
     await turn();
     const parts = [...kernel.inFlight];
     expect(parts).toHaveLength(4);
     controller.abort();
     await expect(aborted).rejects.toMatchObject({ code: 'ABORT_ERR' });
-    const over = write(engine, target, (1 << 20) - 512, engine.pool.allocate(512));
+    const over = write(engine, target, 4 * PART_BYTES - 512, engine.pool.allocate(512));
     for (const part of parts) {
       await turn();
       expect(kernel.inFlight.some(({ nbytes }) => nbytes === 512)).toBe(false);

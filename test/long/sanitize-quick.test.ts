@@ -1,5 +1,5 @@
-// The native module under AddressSanitizer and UndefinedBehaviorSanitizer: a few ends of a process and of a worker in every run. All of
-// it, and ThreadSanitizer, are in test/long.
+// The native module under AddressSanitizer and UndefinedBehaviorSanitizer: a few ends of a process and of a worker, for every
+// change. All of it, and ThreadSanitizer, are in sanitize.test.ts.
 import { expect, test } from 'vitest';
 import { sanitize } from '../support/sanitize.ts';
 
