@@ -132,7 +132,7 @@ export class AioContext implements AsyncDisposable {
   }
 
   /**
-   * Waits until a descriptor is ready, once (IOCB_CMD_POLL, Linux 4.18): any that poll(2) takes, such as pipes, sockets, eventfds.
+   * Waits until a descriptor is ready, once (IOCB_CMD_POLL, Linux 4.19): any that poll(2) takes, such as pipes, sockets, eventfds.
    *
    * The descriptor must stay open until then. Closing the context ends it with `ERR_AIO_CONTEXT_CLOSED`.
    *

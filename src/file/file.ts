@@ -598,8 +598,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     if (kind !== 'stream' || nonblocking || options?.nowait === true) return;
     throw aioError(
       'ERR_AIO_WOULD_BLOCK',
-      'This is a pipe, a socket or a terminal: a read or write could wait for ever, and with it the thread. Open it with O_NONBLOCK or ' +
-        'pass { nowait: true }, and wait with context.poll()',
+      'This is a pipe, a socket or a terminal: a read or write could wait for ever, and with it the thread. Open it with O_NONBLOCK and ' +
+        'wait with context.poll(); where the kernel knows RWF_NOWAIT for it, not for a FIFO, { nowait: true } will do as well',
     );
   }
 }
