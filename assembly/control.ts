@@ -28,13 +28,26 @@ export class Completion {
   res2: i32;
 }
 
+/** What the native module says of a submit, in the host's byte order: requests taken or a negated errno, events reaped, microseconds. */
+@unmanaged
+export class Report {
+  taken: i32;
+  reaped: i32;
+  tookUs: i32;
+}
+
 const CONTROL: usize = 64;
+const REPORT: usize = 96;
 const IOCBS: usize = 128;
 /** The kernel's pointers on a 64-bit host. */
 const POINTER: usize = 8;
 
 export function control(): Control {
   return changetype<Control>(CONTROL);
+}
+
+export function reportAt(): usize {
+  return REPORT;
 }
 
 export function iocbAt(slot: i32): usize {

@@ -1,10 +1,10 @@
-import { Completion, completionsAt, control, controlBytes, eventsAt, iocbAt, iovecsAt, pointersAt } from './control';
+import { Completion, completionsAt, control, controlBytes, eventsAt, iocbAt, iovecsAt, pointersAt, reportAt } from './control';
 import { IoEvent } from './event';
 import { Iocb } from './iocb';
 import { Iovec } from './iovec';
 import { host16, host32, host64 } from './order';
 
-export { completionsAt, controlBytes, eventsAt, pointersAt };
+export { completionsAt, controlBytes, eventsAt, pointersAt, reportAt };
 
 /** Sizes and offsets: the build turns them into the native module's static assertions, which hold them against the kernel's header. */
 export const sizeof_iocb: i32 = offsetof<Iocb>();
@@ -35,7 +35,6 @@ const IOCB_CMD_PREADV: i32 = 7;
 const IOCB_CMD_PWRITEV: i32 = 8;
 const IOCB_CMD_PREAD: i32 = 0;
 const IOCB_CMD_PWRITE: i32 = 1;
-const IOCB_FLAG_RESFD: u32 = 1;
 
 /** One generation of a slot, in the upper half of `aio_data`. */
 const GENERATION: u64 = 1 << 32;
@@ -91,7 +90,7 @@ export function pack(
   iocb.aio_nbytes = host64(nbytes);
   iocb.aio_offset = host64(<i64>position);
   iocb.aio_reserved2 = 0;
-  iocb.aio_flags = host32(IOCB_FLAG_RESFD | flags);
+  iocb.aio_flags = host32(flags);
   iocb.aio_resfd = host32(control().resfd);
   store<u64>(pointersAt(control().depth) + ((<usize>index) << 3), host64(control().controlBase + at));
 }

@@ -23,6 +23,7 @@ class Context {
   uint32_t depth = 0;
   uint32_t pointersAt = 0;
   uint32_t eventsAt = 0;
+  uint32_t reportAt = 0;
   bool useRing = true;
   bool destroyAtExit = true;
   Offload* offload = nullptr;
@@ -49,6 +50,7 @@ class Context {
 
   uint64_t* pointers() { return reinterpret_cast<uint64_t*>(control + pointersAt); }
   struct io_event* events() { return reinterpret_cast<struct io_event*>(control + eventsAt); }
+  int32_t* report() { return reinterpret_cast<int32_t*>(control + reportAt); }
   aio_ring* ring() { return reinterpret_cast<aio_ring*>(ctx); }
 
   int reapEvents(uint32_t max) {
@@ -100,8 +102,7 @@ void onReadable(uv_poll_t* poll, int, int) {
   napi_close_handle_scope(context->env, scope);
 }
 
-// ---- The end of a context
-// -------------------------------------------------------------------------------------------------
+// ---- The end of a context ----
 
 void dropReferences(Context* context) {
   napi_env env = context->env;
@@ -168,8 +169,7 @@ void onEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) {
   beginDestroy(context);
 }
 
-// ---- What JavaScript calls
-// ------------------------------------------------------------------------------------------------
+// ---- What JavaScript calls ----
 
 template <size_t N>
 Context* arguments(napi_env env, napi_callback_info info, int32_t (&values)[N]) {
@@ -200,13 +200,21 @@ bool within(const Context* context, int32_t first, int32_t count) {
   return first >= 0 && count >= 0 && static_cast<uint32_t>(first) + static_cast<uint32_t>(count) <= context->depth;
 }
 
-// submit(first, count): entries of the pointer array. How many the kernel took, or a negated errno.
+// submit(first, count, most): entries of the pointer array; if the kernel takes them all, up to `most` events are reaped
+// at once. The report says how many it took or a negated errno, how many events there are, and the microseconds of it.
 napi_value Submit(napi_env env, napi_callback_info info) {
-  int32_t values[2];
+  int32_t values[3];
   Context* context = arguments(env, info, values);
-  if (context->destroying || !within(context, values[0], values[1])) return number(env, -EINVAL);
+  int32_t* report = context->report();
+  report[0] = -EINVAL;
+  report[1] = report[2] = 0;
+  if (context->destroying || !within(context, values[0], values[1]) || !within(context, 0, values[2])) return nullptr;
+  const uint64_t begun = uv_hrtime();
   const long result = io_submit(context->ctx, values[1], context->pointers() + values[0]);
-  return number(env, result < 0 ? -errno : result);
+  report[0] = static_cast<int32_t>(result < 0 ? -errno : result);
+  report[2] = static_cast<int32_t>((uv_hrtime() - begun + 500) / 1000);
+  if (result == values[1]) report[1] = context->reapEvents(static_cast<uint32_t>(values[2]));
+  return nullptr;
 }
 
 // offload(first, count): the same entries, one io_submit call each, on another thread. 0 or a negated errno.
@@ -312,7 +320,7 @@ void watch(Context* context, Napi::Env env, const Napi::CallbackInfo& info) {
   context->env = env;
   context->controlRef = reference(env, info[0]);
   context->poolRef = reference(env, info[1]);
-  context->wakeRef = reference(env, info[8]);
+  context->wakeRef = reference(env, info[9]);
   napi_async_init(env, nullptr, Napi::String::New(env, "AIOCONTEXT"), &context->asyncContext);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
@@ -324,19 +332,20 @@ void watch(Context* context, Napi::Env env, const Napi::CallbackInfo& info) {
   napi_add_async_cleanup_hook(env, onEnvironmentEnd, context, &context->hook);
 }
 
-// createContext(control, pool, depth, pointersAt, eventsAt, useRing, maxThreads, destroyAtExit, onWake)
+// createContext(control, pool, depth, pointersAt, eventsAt, reportAt, useRing, maxThreads, destroyAtExit, onWake)
 // Answers with the functions above, or with { syscall, errno }.
 Napi::Value CreateContext(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Arguments args(info);
   const int64_t depth = args.integer(2), pointersAt = args.integer(3), eventsAt = args.integer(4),
-                maxThreads = args.integer(6);
+                reportAt = args.integer(5), maxThreads = args.integer(7);
   if (args.failed()) return Napi::Value();
-  const bool typed = info[0].IsArrayBuffer() && info[1].IsArrayBuffer() && info[5].IsBoolean() && info[7].IsBoolean() &&
-                     info[8].IsFunction();
+  const bool typed = info[0].IsArrayBuffer() && info[1].IsArrayBuffer() && info[6].IsBoolean() && info[8].IsBoolean() &&
+                     info[9].IsFunction();
   const int64_t bytes = typed ? static_cast<int64_t>(info[0].As<Napi::ArrayBuffer>().ByteLength()) : 0;
   if (!typed || depth < 1 || depth > 0xffff || maxThreads < 1 || pointersAt < 0 || pointersAt % 8 != 0 ||
-      eventsAt < 0 || eventsAt % 8 != 0 || pointersAt + depth * 8 > bytes || eventsAt + depth * 32 > bytes) {
+      eventsAt < 0 || eventsAt % 8 != 0 || pointersAt + depth * 8 > bytes || eventsAt + depth * 32 > bytes ||
+      reportAt < 0 || reportAt % 4 != 0 || reportAt + 12 > bytes) {
     Napi::TypeError::New(env, "createContext: these arguments do not fit each other").ThrowAsJavaScriptException();
     return Napi::Value();
   }
@@ -355,8 +364,9 @@ Napi::Value CreateContext(const Napi::CallbackInfo& info) {
   context->depth = static_cast<uint32_t>(depth);
   context->pointersAt = static_cast<uint32_t>(pointersAt);
   context->eventsAt = static_cast<uint32_t>(eventsAt);
-  context->useRing = info[5].As<Napi::Boolean>().Value() && readable(context->ring());
-  context->destroyAtExit = info[7].As<Napi::Boolean>().Value();
+  context->reportAt = static_cast<uint32_t>(reportAt);
+  context->useRing = info[6].As<Napi::Boolean>().Value() && readable(context->ring());
+  context->destroyAtExit = info[8].As<Napi::Boolean>().Value();
   context->offload = new Offload(ctx, fd, static_cast<unsigned>(maxThreads));
   watch(context, env, info);
   return exportFunctions(env, context);

@@ -18,6 +18,7 @@ const kernel = binding().createContext(
   DEPTH,
   packer.pointersAt(DEPTH),
   packer.eventsAt(DEPTH),
+  packer.reportAt(),
   true,
   1,
   false,
@@ -25,13 +26,14 @@ const kernel = binding().createContext(
 );
 if ('errno' in kernel) throw new Error(`${kernel.syscall}: ${kernel.errno}`);
 packer.init(DEPTH, 0, binding().addressOf(control.buffer), arena.address, kernel.eventfd, 0);
+const report = new Int32Array(control.buffer, packer.reportAt(), 3);
 const fd = openSync('/dev/zero', 'r');
 for (let round = 0; round < rounds; round++) {
-  for (let slot = 0; slot < DEPTH; slot++) packer.pack(slot, slot, IOCB_CMD_PREAD, fd, slot * 4096, 512, 0, 0, 0, 0);
-  const taken = kernel.submit(0, DEPTH);
-  const count = kernel.reap();
+  for (let slot = 0; slot < DEPTH; slot++) packer.pack(slot, slot, IOCB_CMD_PREAD, fd, slot * 4096, 512, 0, 0, 0, 1);
+  kernel.submit(0, DEPTH, DEPTH);
+  const [taken, count] = report;
   if (slow && round % 2 === 0) kernel.reap();
-  if (taken !== DEPTH || packer.decode(count) !== DEPTH) throw new Error(`${taken} submitted, ${count} completed`);
+  if (taken !== DEPTH || packer.decode(count!) !== DEPTH) throw new Error(`${taken} submitted, ${count} completed`);
 }
 closeSync(fd);
 kernel.destroy(() => {});

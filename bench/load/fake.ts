@@ -22,13 +22,14 @@ class FakeKernel {
   readonly #poolBase: number;
   readonly #pointers: number;
   readonly #events: number;
+  readonly #report: number;
   readonly #onWake: (count: number) => void;
   readonly #completed: Int32Array;
   #count = 0;
   #waking = false;
 
   constructor(real: Binding, args: Parameters<Binding['createContext']>) {
-    const [control, pool, depth, pointersAt, eventsAt] = args;
+    const [control, pool, depth, pointersAt, eventsAt, reportAt] = args;
     this.#words = new Int32Array(control);
     this.#pool = new Int32Array(pool);
     // Only the lower halves are needed: neither memory is larger than 4 GiB.
@@ -36,11 +37,20 @@ class FakeKernel {
     this.#poolBase = Number(real.addressOf(pool) & 0xffffffffn) | 0;
     this.#pointers = pointersAt / 4;
     this.#events = eventsAt / 4;
-    this.#onWake = args[8];
+    this.#report = reportAt / 4;
+    this.#onWake = args[9];
     this.#completed = new Int32Array(depth);
   }
 
-  readonly submit = (first: number, count: number): number => {
+  readonly submit = (first: number, count: number, most: number): void => {
+    this.#take(first, count);
+    const words = this.#words;
+    words[this.#report] = count;
+    words[this.#report + 1] = most === 0 ? 0 : this.reap();
+    words[this.#report + 2] = 0;
+  };
+
+  #take(first: number, count: number): void {
     const words = this.#words;
     for (let i = first; i < first + count; i++) {
       this.#completed[this.#count++] = (words[this.#pointers + i * 2]! - this.#controlBase) >>> 2;
@@ -49,8 +59,7 @@ class FakeKernel {
       this.#waking = true;
       setImmediate(this.#wake);
     }
-    return count;
-  };
+  }
 
   readonly reap = (): number => {
     const words = this.#words;
@@ -93,7 +102,7 @@ class FakeKernel {
       submit: this.submit,
       reap: this.reap,
       offload: (first, count) => {
-        this.submit(first, count);
+        this.#take(first, count);
         return 0;
       },
       cancel: () => 0,

@@ -6,12 +6,14 @@ import type { Row } from './rows.ts';
 
 const IOCB_CMD_PREAD = 0;
 const IOCB_CMD_PWRITE = 1;
+const IOCB_FLAG_RESFD = 1;
 
 /** A kernel context with the memory that its requests are packed in. */
 interface Context {
   readonly kernel: KernelContext;
   readonly packer: Packer;
   readonly results: Int32Array;
+  readonly report: Int32Array;
   readonly words: number;
 }
 
@@ -46,22 +48,35 @@ function contextFor(depth: number, arena: Arena, onWake: (count: number) => void
   const pages = Math.ceil(sizing.controlBytes(depth, 0) / 65536);
   const control = new WebAssembly.Memory({ initial: pages, maximum: pages });
   const packer = instantiatePacker(control);
-  const [pointers, events] = [packer.pointersAt(depth), packer.eventsAt(depth)];
-  const kernel = binding().createContext(control.buffer, arena.buffer, depth, pointers, events, true, 1, false, onWake);
+  const kernel = binding().createContext(
+    control.buffer,
+    arena.buffer,
+    depth,
+    packer.pointersAt(depth),
+    packer.eventsAt(depth),
+    packer.reportAt(),
+    true,
+    1,
+    false,
+    onWake,
+  );
   if ('errno' in kernel) throw new Error(`${kernel.syscall}: ${kernel.errno}`);
   packer.init(depth, 0, binding().addressOf(control.buffer), arena.address, kernel.eventfd, 0);
   const words = packer.completion_words.value;
   kernel.ref();
-  return { kernel, packer, words, results: new Int32Array(control.buffer, packer.completionsAt(depth), depth * words) };
+  const results = new Int32Array(control.buffer, packer.completionsAt(depth), depth * words);
+  return { kernel, packer, words, results, report: new Int32Array(control.buffer, packer.reportAt(), 3) };
 }
 
-function submitAll({ kernel, packer }: Context, row: Row, fds: number[], base: number, steps: readonly Step[]): void {
+function submitAll(context: Context, row: Row, fds: number[], base: number, steps: readonly Step[]): void {
+  const { kernel, packer, report } = context;
   const op = row.op === 'read' ? IOCB_CMD_PREAD : IOCB_CMD_PWRITE;
   for (const [i, { file, at, position }] of steps.entries()) {
-    packer.pack(i, i, op, fds[file]!, base + at, row.bytes, position, 0, 0, 0);
+    packer.pack(i, i, op, fds[file]!, base + at, row.bytes, position, 0, 0, IOCB_FLAG_RESFD);
   }
   for (let first = 0; first < steps.length; ) {
-    const taken = kernel.submit(first, steps.length - first);
+    kernel.submit(first, steps.length - first, 0);
+    const taken = report[0]!;
     if (taken <= 0) throw new Error(`${row.name}: io_submit gave ${taken}`);
     first += taken;
   }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { type Binding, binding } from '../internals.ts';
 
 /** What the submits of the event loop's own thread did to it. */
@@ -23,28 +22,21 @@ export function watchSubmits(countSleeps: boolean): SubmitTimes {
   native.createContext = (...args) => {
     const context = create(...args);
     if ('errno' in context) return context;
-    const submit = (first: number, count: number): number => {
-      const sleeps = countSleeps ? sleepsOfThread() : 0;
+    const submit = (first: number, count: number, most: number): void => {
+      const sleeps = countSleeps ? context.sleeps() : 0;
       const begin = performance.now();
-      const taken = context.submit(first, count);
+      context.submit(first, count, most);
       const tookMs = performance.now() - begin;
-      if (countSleeps) times.sleeps += sleepsOfThread() - sleeps;
+      if (countSleeps) times.sleeps += context.sleeps() - sleeps;
       if (turnMs === 0) setImmediate(newTurn);
       turnMs += tookMs;
       times.submits++;
       times.longestMs = Math.max(times.longestMs, tookMs);
       times.longestTurnMs = Math.max(times.longestTurnMs, turnMs);
-      return taken;
     };
     return { ...context, submit };
   };
   return times;
-}
-
-/** Reading it does not sleep: /proc is memory. */
-function sleepsOfThread(): number {
-  const status = readFileSync(`/proc/self/task/${process.pid}/status`, 'latin1');
-  return Number(/^voluntary_ctxt_switches:\s*(\d+)$/m.exec(status)![1]);
 }
 
 /** The longest time between two turns of the event loop, which it keeps busy meanwhile. Returns what ends it. */

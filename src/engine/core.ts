@@ -27,6 +27,8 @@ export class Core {
   /** Decoded completions, as the packer leaves them: slot, res, res2. */
   readonly completions: Int32Array;
   readonly completionWords: number;
+  /** Of the last submit: requests taken or a negated errno, events reaped, microseconds. */
+  readonly report: Int32Array;
   readonly slots: Slots;
   /** The job that carries a slot's request; undefined where it went inline. */
   readonly jobs: (Job | undefined)[];
@@ -34,6 +36,8 @@ export class Core {
   /** Latencies in nanoseconds, from the submit to the wake-up that brought the event; only if they were asked for. */
   readonly latency: RecordableHistogram | undefined;
   readonly requests: RequestPool = new RequestPool();
+  /** Requests that the kernel has and whose completion will not wake the loop. */
+  unheard = 0;
   /** Bytes that the kernel and the threads have. */
   inFlightBytes = 0;
   /** What ended this context before its time: an event that belongs to no request. */
@@ -45,6 +49,7 @@ export class Core {
     packer: Packer,
     pool: Pool,
     completions: Int32Array,
+    report: Int32Array,
     latency: RecordableHistogram | undefined,
   ) {
     this.depth = depth;
@@ -52,6 +57,7 @@ export class Core {
     this.packer = packer;
     this.pool = pool;
     this.completions = completions;
+    this.report = report;
     this.completionWords = packer.completion_words.value;
     this.latency = latency;
     this.slots = new Slots(depth);
@@ -70,6 +76,10 @@ export class Core {
     this.jobs[slot] = undefined;
     this.slots.release(request);
     this.inFlightBytes -= request.length;
+    if (request.unheard) {
+      request.unheard = false;
+      this.unheard--;
+    }
     return job;
   }
 }

@@ -23,6 +23,7 @@ import { Submitter } from './submitter.ts';
 import type { Target } from './target.ts';
 
 const WASM_PAGE_BYTES = 65536;
+const REPORT_WORDS = 3;
 
 export interface EngineOptions {
   /** Requests in flight at once. */
@@ -469,6 +470,7 @@ function setUp(
     depth,
     packer.pointersAt(depth),
     packer.eventsAt(depth),
+    packer.reportAt(),
     ring,
     MAX_THREADS,
     // At the end of a process the kernel destroys what is left, and does it quicker; a worker's end must wait for it.
@@ -481,7 +483,8 @@ function setUp(
   const words = depth * packer.completion_words.value;
   const completions = new Int32Array(control.buffer, packer.completionsAt(depth), words);
   const histogram = latency ? createHistogram() : undefined;
-  return new Core(depth, context as KernelContext, packer, pool, completions, histogram);
+  const report = new Int32Array(control.buffer, packer.reportAt(), REPORT_WORDS);
+  return new Core(depth, context as KernelContext, packer, pool, completions, report, histogram);
 }
 
 /** The packer's own memory. It is never handed to anybody: whoever can write an iocb can make the kernel write anywhere. */

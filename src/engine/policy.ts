@@ -14,6 +14,16 @@ export const OFFLOAD = 2;
 export const PART_BYTES: number = 512 * 1024;
 /** Requests in one io_submit call. */
 export const SLICE_REQUESTS = 32;
+/**
+ * Requests of the first slice where nothing is in flight: the kernel starts the device at the end of the call (blk_start_plug in io_submit,
+ * fs/aio.c), which would be idle meanwhile.
+ */
+export const FIRST_SLICE_REQUESTS = 8;
+/** After so many slices in a row that had completed when io_submit returned, requests need not wake the loop. */
+export const PROMPT_SLICES = 8;
+/** Looks for such a request in as many turns of the loop, then once a millisecond. */
+export const PROMPT_LOOKS = 64;
+export const PROMPT_PAUSE_MS = 1;
 /** The pump stops when the submits of one turn of the event loop have taken this long. */
 export const TURN_BUDGET_MS = 0.5;
 /** A slice that took longer raises the suspicion that io_submit waits; one that also slept sends its files to the threads. */
@@ -47,6 +57,10 @@ export function isWrite(op: number): boolean {
   return op === IOCB_CMD_PWRITE || op === IOCB_CMD_PWRITEV;
 }
 
+export function isTransfer(op: number): boolean {
+  return isRead(op) || isWrite(op);
+}
+
 export function isVectored(request: Request): boolean {
   return request.op === IOCB_CMD_PREADV || request.op === IOCB_CMD_PWRITEV;
 }
@@ -60,15 +74,14 @@ export function memoryOf(target: Target, op: number): Memory {
  * Which way a request goes, by what is known without trying. The kernel's own io_submit waits for extending writes, for cold metadata
  * and for buffered files; with RWF_NOWAIT it refuses instead, where the file system knows how.
  */
-export function wayOf(request: Request, nowMs: number): number {
+export function wayOf(request: Request): number {
   const { target, op } = request;
-  const transfer = isRead(op) || isWrite(op);
   // fsync is queued to the kernel's own workers and a poll never waits; neither takes the flag (EINVAL).
-  if (!transfer) return INLINE;
+  if (!isTransfer(op)) return INLINE;
   if (request.slow) return OFFLOAD;
   if (request.nowait) return TRY;
   if (target.submit === 'inline') return INLINE;
-  if (target.submit === 'offload' || nowMs < target.guardedUntilMs) return OFFLOAD;
+  if (target.submit === 'offload' || (target.guardedUntilMs !== 0 && isGuarded(target))) return OFFLOAD;
   if (isWrite(op)) {
     if (target.append) return OFFLOAD;
     if (target.storage === 'memory') return INLINE;
@@ -81,6 +94,12 @@ export function wayOf(request: Request, nowMs: number): number {
     return OFFLOAD;
   }
   return TRY;
+}
+
+function isGuarded(target: Target): boolean {
+  if (performance.now() < target.guardedUntilMs) return true;
+  target.guardedUntilMs = 0;
+  return false;
 }
 
 /** Where the flag is unknown, only storage that answers in time is submitted to on the event loop, under the budget and the guard. */

@@ -44,6 +44,8 @@ export class Request {
   trying = false;
   /** The caller's memory went away before it could be copied. */
   broken = false;
+  /** Its completion does not signal the eventfd: the submitter looks for it. */
+  unheard = false;
   /** It must be submitted by a thread. */
   slow = false;
 
@@ -65,7 +67,6 @@ export class Request {
   waiting = 0;
   settled = false;
   resolve: (value: unknown) => void = nothing;
-  reject: (error: Error) => void = nothing;
   callback: Callback | undefined = undefined;
   /** Carries the caller's asynchronous context to the callback; a promise does that by itself. */
   resource: AsyncResource | undefined = undefined;
@@ -90,11 +91,9 @@ export class Request {
     this.vector = undefined;
     this.parent = undefined;
     this.resolve = nothing;
-    this.reject = nothing;
     this.callback = undefined;
     this.resource = undefined;
     this.signal = undefined;
-    this.next = undefined;
     this.done = 0;
     this.skip = 0;
     this.start = 0;
@@ -146,14 +145,19 @@ export class Fifo {
 
 /** Records that are free to use again. */
 export class RequestPool {
-  #free: Request[] = [];
+  #free: Request | undefined;
 
   take(): Request {
-    return this.#free.pop() ?? new Request();
+    const request = this.#free;
+    if (request === undefined) return new Request();
+    this.#free = request.next;
+    request.next = undefined;
+    return request;
   }
 
   give(request: Request): void {
     request.clear();
-    this.#free.push(request);
+    request.next = this.#free;
+    this.#free = request;
   }
 }

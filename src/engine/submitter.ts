@@ -1,6 +1,12 @@
 import { constants } from 'node:os';
 import { debug } from '../debug.ts';
-import { IOCB_CMD_POLL, IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, RWF_NOWAIT } from '../layout/constants.ts';
+import {
+  IOCB_CMD_POLL,
+  IOCB_CMD_PREADV,
+  IOCB_CMD_PWRITEV,
+  IOCB_FLAG_RESFD,
+  RWF_NOWAIT,
+} from '../layout/constants.ts';
 import { channels, type JobMessage, type SubmitMessage } from './channels.ts';
 import { isCopied, openWindow } from './copy.ts';
 import { type Core, IOVECS_PER_SLOT, type Job } from './core.ts';
@@ -35,11 +41,20 @@ export class Submitter {
   /** Slots that are packed but for which the kernel had no room. */
   readonly #carried: number[] = [];
   readonly #slice: Int32Array = new Int32Array(policy.SLICE_REQUESTS);
-  /** Bytes of the present slice, those of untouched memory weighted. */
+  /** Of the present slice: how many requests it may have, whether they need not wake the loop, and its bytes, weighted. */
+  #most = 0;
+  #unheard = false;
   #filledBytes = 0;
   #throttled = false;
   /** Slices that are yet to be watched for sleeps, because one was slow. */
   #suspicion = 0;
+  /** Slices in a row that were alone with the kernel and had completed when io_submit returned. */
+  #prompt = 0;
+  /** Looks in a row for completions that do not wake the loop. */
+  #looks = 0;
+  #looking = false;
+  /** When the present requests are submitted, where latencies are measured. */
+  #nowMs = 0;
   #scheduled = false;
   #pumping = false;
   #immediate: NodeJS.Immediate | undefined;
@@ -159,15 +174,15 @@ export class Submitter {
   }
 
   #submitAll(): void {
+    if (this.#core.latency !== undefined) this.#nowMs = performance.now();
     this.#submitCarried();
-    let now = performance.now();
     while (this.#mayGoOn()) {
-      const count = this.#fill(now);
+      const count = this.#fill();
       if (count === 0) break;
-      now = this.#timedSlice(count, now);
-      this.#reapInline();
+      this.#submitFilled(count);
     }
-    this.#dispatchJobs(now);
+    this.#dispatchJobs();
+    this.#listen();
   }
 
   /** Within the budget of this turn; if it is used up, the pump goes on in the next. */
@@ -181,16 +196,29 @@ export class Submitter {
     return false;
   }
 
-  /** Submits a slice and accounts for the time since `begun`, packing included. Returns the time now. */
-  #timedSlice(count: number, begun: number): number {
+  /** Submits a slice and settles what has completed by then: that needs no wake-up. */
+  #submitFilled(count: number): void {
+    const { counters, slots, depth } = this.#core;
+    const alone = slots.used === count;
+    const looks = this.#rounds < policy.INLINE_ROUNDS;
+    const reaped = this.#timedSlice(count, looks ? depth : 0);
+    if (reaped !== 0) {
+      this.#rounds++;
+      if (reaped > 0) counters.completedInline += reaped;
+      this.#completion.complete(reaped);
+    }
+    if (alone && looks) this.#prompt = slots.used === 0 ? this.#prompt + 1 : 0;
+  }
+
+  /** Submits a slice and accounts for the time. Returns how many events were reaped, at most `most`. */
+  #timedSlice(count: number, most: number): number {
     const { counters, kernel } = this.#core;
     const suspicious = this.#suspicion > 0;
     const sleeps = suspicious ? kernel.sleeps() : 0;
-    this.#submitSlice(count);
-    const now = performance.now();
-    const tookMs = now - begun;
+    const before = counters.totalSubmitMs;
+    const reaped = this.#submitSlice(count, most);
+    const tookMs = counters.totalSubmitMs - before;
     this.#spentMs += tookMs;
-    counters.totalSubmitMs += tookMs;
     if (tookMs > counters.longestSubmitMs) counters.longestSubmitMs = tookMs;
     if (channels.submit.hasSubscribers) {
       const message: SubmitMessage = { count, durationMs: tookMs, ...this.#core.load };
@@ -198,51 +226,65 @@ export class Submitter {
     }
     if (suspicious) {
       this.#suspicion--;
-      if (tookMs > policy.GUARD_MS && kernel.sleeps() > sleeps) this.#guard(count, tookMs, now);
+      if (tookMs > policy.GUARD_MS && kernel.sleeps() > sleeps) this.#guard(count, tookMs);
     } else if (tookMs > policy.GUARD_MS) {
       // It was slow; whether it waited or was only preempted, the next slices will tell.
       this.#suspicion = policy.SUSPICIOUS_SLICES;
     }
-    return now;
+    return reaped;
   }
 
   /** A submit has put the thread to sleep for long: its files submit off-thread for a while. */
-  #guard(count: number, tookMs: number, now: number): void {
+  #guard(count: number, tookMs: number): void {
+    const untilMs = performance.now() + policy.GUARDED_MS;
     for (let i = 0; i < count; i++) {
       const request = this.#core.slots.at(this.#slice[i]!);
       if (request === undefined || request.target.submit !== 'auto') continue;
       // With RWF_NOWAIT only a full device queue makes it sleep, or somebody who traces it: off-thread is no better, unless it is long.
       if (request.trying && tookMs <= policy.GUARD_TRYING_MS) continue;
       const { target } = request;
-      target.guardedUntilMs = now + policy.GUARDED_MS;
+      target.guardedUntilMs = untilMs;
       this.#core.counters.guarded++;
       debug('%s goes off-thread for a second: a submit waited', target.path ?? target.fd);
     }
   }
 
-  /** Looks at the ring at once: what has completed by now needs no wake-up. */
-  #reapInline(): void {
-    if (this.#rounds >= policy.INLINE_ROUNDS) return;
-    const count = this.#core.kernel.reap();
-    if (count === 0) return;
-    this.#rounds++;
-    if (count > 0) this.#core.counters.completedInline += count;
-    this.#completion.complete(count);
+  /** Looks for the completions that do not wake the loop, until there are no more of them. */
+  #listen(): void {
+    const core = this.#core;
+    if (core.unheard === 0 || this.#looking || core.poison !== undefined) return;
+    this.#looking = true;
+    const handle =
+      this.#looks++ < policy.PROMPT_LOOKS ? setImmediate(this.#look) : setTimeout(this.#look, policy.PROMPT_PAUSE_MS);
+    if (!this.#keepAlive) handle.unref();
   }
+
+  readonly #look = (): void => {
+    this.#looking = false;
+    const count = this.#core.kernel.reap();
+    this.newTurn();
+    if (count !== 0) this.#completion.complete(count);
+    if (this.#core.unheard === 0) this.#looks = 0;
+    this.#listen();
+    this.afterWake();
+  };
 
   // ---- One slice -----------------------------------------------------------------------------------------------------------
 
   /** Packs what may go now, each file in its turn. Returns how many requests there are. */
-  #fill(now: number): number {
-    let count = 0;
+  #fill(): number {
+    const idle = this.#core.slots.used === 0;
+    this.#most = idle && this.#prompt === 0 ? policy.FIRST_SLICE_REQUESTS : policy.SLICE_REQUESTS;
+    this.#unheard = idle && this.#prompt >= policy.PROMPT_SLICES && this.#rounds < policy.INLINE_ROUNDS;
     this.#filledBytes = 0;
+    let count = 0;
     // When every file in the round has been asked in vain, the slice is done.
     let asked = 0;
-    while (count < policy.SLICE_REQUESTS && this.#filledBytes < policy.SLICE_BYTES && asked <= this.#ready.size) {
+    while (count < this.#most && this.#filledBytes < policy.SLICE_BYTES && asked <= this.#ready.size) {
       const target = this.#ready.next();
       if (target === undefined) break;
       const before = target.ready.head;
-      count = this.#fillFrom(target, now, count);
+      count = this.#fillFrom(target, count);
       asked = target.ready.head === before ? asked + 1 : 0;
       if (target.ready.head !== undefined) this.#ready.add(target);
     }
@@ -250,10 +292,10 @@ export class Submitter {
   }
 
   /** Packs requests of one file until its turn is over. Returns how many the slice has then. */
-  #fillFrom(target: Target, now: number, from: number): number {
+  #fillFrom(target: Target, from: number): number {
     let count = from;
     const end = Math.min(this.#filledBytes + policy.TURN_BYTES, policy.SLICE_BYTES);
-    while (count < policy.SLICE_REQUESTS && this.#filledBytes < end) {
+    while (count < this.#most && this.#filledBytes < end) {
       const request = target.ready.head;
       if (request === undefined) break;
       if ((request.parent ?? request).settled) {
@@ -261,7 +303,7 @@ export class Submitter {
         this.#completion.drop(request);
         continue;
       }
-      const way = policy.wayOf(request, now);
+      const way = policy.wayOf(request);
       if (way !== policy.OFFLOAD && this.#blocked(request)) break;
       target.ready.shift();
       if (way === policy.OFFLOAD) {
@@ -272,9 +314,9 @@ export class Submitter {
         this.#completion.fail(request);
         continue;
       }
-      this.#take(request, way === policy.TRY, now);
+      this.#take(request, way === policy.TRY);
       this.#slice[count] = request.slot;
-      this.#pack(request, count++);
+      this.#pack(request, count++, this.#unheard && policy.isTransfer(request.op));
       this.#filledBytes += this.#weight(request);
     }
     return count;
@@ -306,21 +348,24 @@ export class Submitter {
     }
     this.#throttled = false;
     if (!isCopied(request) || request.window !== -1 || request.length === 0) return false;
-    if (openWindow(core, request)) return false;
+    const begun = performance.now();
+    const open = openWindow(core, request);
+    this.#spentMs += performance.now() - begun;
+    if (open) return false;
     core.counters.copyWaits++;
     return true;
   }
 
-  #take(request: Request, trying: boolean, nowMs: number): void {
+  #take(request: Request, trying: boolean): void {
     this.#core.slots.take(request);
     this.#core.inFlightBytes += request.length;
     request.trying = trying;
     // The first attempt counts: what a refusal costs is part of the latency.
-    if (request.submittedMs === 0) request.submittedMs = nowMs;
+    if (request.submittedMs === 0) request.submittedMs = this.#nowMs;
   }
 
-  #pack(request: Request, index: number): void {
-    const { packer } = this.#core;
+  #pack(request: Request, index: number, unheard: boolean): void {
+    const core = this.#core;
     const { slot, op, target, trying, rwFlags } = request;
     let buffer = request.pool;
     let nbytes = request.length;
@@ -333,8 +378,15 @@ export class Submitter {
       nbytes = 0;
     }
     if (buffer === -1) buffer = 0;
-    const flags = trying ? rwFlags | RWF_NOWAIT : rwFlags;
-    packer.pack(index, slot, op, target.fd, buffer, nbytes, request.position, flags, request.reqprio, request.flags);
+    let { flags } = request;
+    if (unheard) {
+      request.unheard = true;
+      core.unheard++;
+    } else {
+      flags |= IOCB_FLAG_RESFD;
+    }
+    const bits = trying ? rwFlags | RWF_NOWAIT : rwFlags;
+    core.packer.pack(index, slot, op, target.fd, buffer, nbytes, request.position, bits, request.reqprio, flags);
   }
 
   #packVector(request: Request, first: number): number {
@@ -345,14 +397,20 @@ export class Submitter {
     return vector.length;
   }
 
-  /** Submits a slice whatever the kernel says of single requests: a bad one fails alone. */
-  #submitSlice(count: number): void {
-    const { kernel, counters, slots } = this.#core;
+  /** Submits a slice whatever the kernel says of single requests: a bad one fails alone. Returns how many events were reaped. */
+  #submitSlice(count: number, most: number): number {
+    const { kernel, counters, slots, report } = this.#core;
     let first = 0;
     while (first < count) {
       counters.submits++;
-      const taken = kernel.submit(first, count - first);
+      kernel.submit(first, count - first, most);
+      const taken = report[0]!;
+      counters.totalSubmitMs += report[2]! / 1000;
       if (taken > 0) {
+        if (taken === count - first) {
+          counters.submittedInline += taken;
+          return report[1]!;
+        }
         first += taken;
         counters.submittedInline += taken;
         continue;
@@ -367,6 +425,7 @@ export class Submitter {
       // 0 taken and no error cannot be; it must not be repeated for ever either.
       this.#completion.finishSlot(slot, taken === 0 ? -EAGAIN : taken, 1);
     }
+    return most === 0 ? 0 : kernel.reap();
   }
 
   /** The kernel has no room: these wait, packed, for a completion. */
@@ -381,7 +440,7 @@ export class Submitter {
     while (this.#carried.length > 0) {
       const before = this.#carried.length;
       const count = this.#pointToCarried();
-      this.#submitSlice(count);
+      this.#submitSlice(count, 0);
       if (this.#carried.length >= before) break;
     }
   }
@@ -405,11 +464,11 @@ export class Submitter {
 
   // ---- Threads -------------------------------------------------------------------------------------------------------------
 
-  #dispatchJobs(nowMs: number): void {
+  #dispatchJobs(): void {
     let turns = this.#slow.size;
     while (turns-- > 0 && this.#activeJobs < policy.MAX_THREADS) {
       const target = this.#slow.next()!;
-      while (this.#mayStartJob(target) && this.#startJob(target, nowMs));
+      while (this.#mayStartJob(target) && this.#startJob(target));
       if (target.slow.head !== undefined) this.#slow.add(target);
     }
   }
@@ -421,7 +480,7 @@ export class Submitter {
   }
 
   /** Gives a thread the next requests of a file. A job never has more than an eighth of the slots: a blocked one keeps them. */
-  #startJob(target: Target, nowMs: number): boolean {
+  #startJob(target: Target): boolean {
     const core = this.#core;
     const most = Math.min(policy.JOB_REQUESTS, Math.max(1, core.depth >> 3));
     const job: Job = { target, open: 0 };
@@ -439,8 +498,8 @@ export class Submitter {
         this.#completion.fail(request);
         continue;
       }
-      this.#take(request, false, nowMs);
-      this.#pack(request, job.open++);
+      this.#take(request, false);
+      this.#pack(request, job.open++, false);
       core.jobs[request.slot] = job;
       this.#slice[job.open - 1] = request.slot;
     }

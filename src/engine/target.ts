@@ -58,7 +58,7 @@ export class Target {
   size: number;
   readonly reads: Memory = new Memory();
   readonly writes: Memory = new Memory();
-  /** Until then (performance.now) everything of this file goes off-thread: a submit took too long. */
+  /** Until then (performance.now) everything of this file goes off-thread: a submit took too long. 0 where it did not. */
   guardedUntilMs = 0;
 
   /** What may be tried on the event loop, and what a thread must submit. */

@@ -14,6 +14,8 @@ export interface Packer {
   pointersAt(depth: number): number;
   eventsAt(depth: number): number;
   completionsAt(depth: number): number;
+  /** Where the native module reports of a submit: three 32-bit words, taken, reaped and microseconds. */
+  reportAt(): number;
   /** 32-bit words of one decoded completion: slot, res, res2. */
   readonly completion_words: { readonly value: number };
   pack(

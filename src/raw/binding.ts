@@ -26,6 +26,7 @@ export interface Binding {
     depth: number,
     pointersAt: number,
     eventsAt: number,
+    reportAt: number,
     useRing: boolean,
     maxThreads: number,
     destroyAtExit: boolean,
@@ -40,8 +41,12 @@ export interface Binding {
 export interface KernelContext {
   /** The descriptor that every completion signals. */
   readonly eventfd: number;
-  /** Submits entries of the pointer array in one call: how many the kernel took, or a negated errno. */
-  readonly submit: (first: number, count: number) => number;
+  /**
+   * Submits entries of the pointer array in one call and, if the kernel takes them all, reaps up to `most` events as `reap` does. The
+   * control memory's report says what came of it: three 32-bit words, how many were taken or a negated errno, how many events there
+   * are now, and the microseconds that io_submit took.
+   */
+  readonly submit: (first: number, count: number, most: number) => void;
   /** Submits entries of the pointer array one by one on another thread; a refusal comes back as an event with res2 = 1. */
   readonly offload: (first: number, count: number) => number;
   /** Copies what has completed into the control memory's events: how many, or a negated errno. */

@@ -41,6 +41,7 @@ export class FakeKernel {
   #pool = new ArrayBuffer(0);
   #pointersAt = 0;
   #eventsAt = 0;
+  #reportAt = 0;
   #ready: { data: bigint; obj: bigint; res: number; res2: number }[] = [];
   #onWake: (count: number) => void = () => {};
   #woken = false;
@@ -65,11 +66,12 @@ export class FakeKernel {
       MADV_DONTFORK: 10,
       MADV_HUGEPAGE: 14,
       addressOf: (view) => (view === this.#control.buffer ? CONTROL_BASE : POOL_BASE),
-      createContext: (control, pool, _depth, pointersAt, eventsAt, _ring, _threads, _atExit, onWake) => {
+      createContext: (control, pool, _depth, pointersAt, eventsAt, reportAt, _ring, _threads, _atExit, onWake) => {
         this.#control = new DataView(control);
         this.#pool = pool;
         this.#pointersAt = pointersAt;
         this.#eventsAt = eventsAt;
+        this.#reportAt = reportAt;
         this.#onWake = onWake;
         return this.#context();
       },
@@ -79,7 +81,11 @@ export class FakeKernel {
   #context(): KernelContext {
     return {
       eventfd: 99,
-      submit: (first, count) => this.#submit(first, count),
+      submit: (first, count, most) => {
+        const taken = this.#submit(first, count);
+        const reaped = taken === count && most > 0 ? this.#flush() : 0;
+        new Int32Array(this.#control.buffer, this.#reportAt, 3).set([taken, reaped, 0]);
+      },
       offload: (first, count) => {
         for (const iocb of this.#read(first, count)) this.#accept({ ...iocb, offThread: true });
         return 0;
