@@ -60,8 +60,7 @@ class Context {
     } else {
       const struct timespec now = {};
       count = io_getevents(ctx, 0, max, events(), &now);
-      // A signal is no reason to leave what the threads were refused: the eventfd that tells of it has been read
-      // already.
+      // A signal is no reason to leave what the threads were refused: the eventfd that tells of it has been read.
       if (count < 0 && errno != EINTR) return -errno;
       if (count < 0) count = 0;
     }
@@ -139,8 +138,7 @@ void destroyContext(void* data) {
   uv_async_send(&context->destroyed);
 }
 
-// io_destroy takes about 30 ms even on an idle context, and waits for everything in flight on a busy one: a thread does
-// it.
+// io_destroy takes about 30 ms on an idle context and waits for everything in flight on a busy one: a thread does it.
 void beginDestroy(Context* context) {
   context->destroying = true;
   uv_poll_stop(&context->poll);
@@ -200,8 +198,8 @@ bool within(const Context* context, int32_t first, int32_t count) {
   return first >= 0 && count >= 0 && static_cast<uint32_t>(first) + static_cast<uint32_t>(count) <= context->depth;
 }
 
-// submit(first, count, most): entries of the pointer array; if the kernel takes them all, up to `most` events are reaped
-// at once. The report says how many it took or a negated errno, how many events there are, and the microseconds of it.
+// submit(first, count, most): entries of the pointer array; if the kernel takes them all, up to `most` events are
+// reaped. The report: how many it took or a negated errno, how many events there are, and the microseconds it took.
 napi_value Submit(napi_env env, napi_callback_info info) {
   int32_t values[3];
   Context* context = arguments(env, info, values);

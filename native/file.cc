@@ -1,5 +1,4 @@
-// What a file needs and Node's fs does not offer. Calls that may wait for a disk run on libuv's pool, as fs itself
-// does.
+// What a file needs and Node's fs does not offer. Calls that may wait for a disk run on libuv's pool, as those of fs.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/stat.h>
@@ -17,8 +16,7 @@ using Napi::CallbackInfo;
 using Napi::Number;
 using Napi::Value;
 
-// Runs one system call on the pool and settles a promise with what `describe` makes of its result, or with the negated
-// errno.
+// Runs one system call on the pool; a promise is settled with what `describe` makes of it, or with the negated errno.
 template <typename Result>
 class Blocking final : public Napi::AsyncWorker {
  public:

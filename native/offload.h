@@ -29,8 +29,7 @@ class Offload {
   // Submits one after another on some thread. Returns 0 or a negated errno if there is no thread for it at all.
   int enqueue(Job job);
 
-  // Events for requests that io_submit refused, as the kernel would have written them but with res2 = 1. Returns how
-  // many.
+  // Events of requests that io_submit refused, as the kernel writes them but with res2 = 1. Returns how many.
   unsigned takeRefused(struct io_event* out, unsigned max);
 
   // Drops the jobs that no thread has begun and waits for the io_submit calls that are under way.

@@ -1,5 +1,4 @@
-// kaio/raw: the system calls one to one. Addresses and contexts are bigints, a failing call answers with its negated
-// errno.
+// kaio/raw: the system calls one to one. Addresses and contexts are bigints; a failing call answers a negated errno.
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -21,9 +20,8 @@ using Napi::Value;
 
 Value answer(Napi::Env env, long result) { return Number::New(env, result < 0 ? -errno : static_cast<double>(result)); }
 
-// The contexts made through kaio/raw that are still alive in this process: readRing follows the address of no others.
-// The lock is held while a ring is read and from before io_destroy unmaps it, so that a worker cannot destroy what
-// another is reading.
+// The contexts of kaio/raw that are alive in this process: readRing follows no other address. The lock is held while a
+// ring is read and before io_destroy unmaps it, so that a worker cannot destroy what another is reading.
 struct Living {
   std::mutex mutex;
   std::set<aio_context_t> contexts;

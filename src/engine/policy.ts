@@ -15,10 +15,10 @@ export const PART_BYTES: number = 512 * 1024;
 /** Requests in one io_submit call. */
 export const SLICE_REQUESTS = 32;
 /**
- * Requests of the first slice where nothing is in flight: the kernel starts the device at the end of the call (blk_start_plug in io_submit,
- * fs/aio.c), which would be idle meanwhile.
+ * The same while no more than SLICE_REQUESTS wait: the kernel starts the device at the end of the call (blk_start_plug in io_submit,
+ * fs/aio.c), and until then it would have little to do.
  */
-export const FIRST_SLICE_REQUESTS = 8;
+export const SHORT_SLICE_REQUESTS = 8;
 /** After so many slices in a row that had completed when io_submit returned, requests need not wake the loop. */
 export const PROMPT_SLICES = 8;
 /** Looks for such a request in as many turns of the loop, then once a millisecond. */

@@ -1,12 +1,6 @@
 import { constants } from 'node:os';
 import { debug } from '../debug.ts';
-import {
-  IOCB_CMD_POLL,
-  IOCB_CMD_PREADV,
-  IOCB_CMD_PWRITEV,
-  IOCB_FLAG_RESFD,
-  RWF_NOWAIT,
-} from '../layout/constants.ts';
+import { IOCB_CMD_POLL, IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, IOCB_FLAG_RESFD, RWF_NOWAIT } from '../layout/constants.ts';
 import { channels, type JobMessage, type SubmitMessage } from './channels.ts';
 import { isCopied, openWindow } from './copy.ts';
 import { type Core, IOVECS_PER_SLOT, type Job } from './core.ts';
@@ -38,6 +32,8 @@ export class Submitter {
   /** Files with requests to try on the event loop, and files with requests for the threads. */
   readonly #ready: Round = new Round('ready');
   readonly #slow: Round = new Round('slow');
+  /** Requests that wait to be tried on the event loop. */
+  #waiting = 0;
   /** Slots that are packed but for which the kernel had no room. */
   readonly #carried: number[] = [];
   readonly #slice: Int32Array = new Int32Array(policy.SLICE_REQUESTS);
@@ -83,6 +79,7 @@ export class Submitter {
   enqueue(request: Request): void {
     const { target } = request;
     target.ready.push(request);
+    this.#waiting++;
     this.#ready.add(target);
     this.schedule();
   }
@@ -128,6 +125,7 @@ export class Submitter {
       this.#slow.add(target);
     } else {
       target.ready.unshift(request);
+      this.#waiting++;
       this.#ready.add(target);
     }
     if (!this.#pumping) this.afterWake();
@@ -274,7 +272,8 @@ export class Submitter {
   /** Packs what may go now, each file in its turn. Returns how many requests there are. */
   #fill(): number {
     const idle = this.#core.slots.used === 0;
-    this.#most = idle && this.#prompt === 0 ? policy.FIRST_SLICE_REQUESTS : policy.SLICE_REQUESTS;
+    const short = this.#prompt === 0 && this.#waiting <= policy.SLICE_REQUESTS;
+    this.#most = short ? policy.SHORT_SLICE_REQUESTS : policy.SLICE_REQUESTS;
     this.#unheard = idle && this.#prompt >= policy.PROMPT_SLICES && this.#rounds < policy.INLINE_ROUNDS;
     this.#filledBytes = 0;
     let count = 0;
@@ -299,13 +298,13 @@ export class Submitter {
       const request = target.ready.head;
       if (request === undefined) break;
       if ((request.parent ?? request).settled) {
-        target.ready.shift();
+        this.#shift(target);
         this.#completion.drop(request);
         continue;
       }
       const way = policy.wayOf(request);
       if (way !== policy.OFFLOAD && this.#blocked(request)) break;
-      target.ready.shift();
+      this.#shift(target);
       if (way === policy.OFFLOAD) {
         this.#setAside(request);
         continue;
@@ -320,6 +319,11 @@ export class Submitter {
       this.#filledBytes += this.#weight(request);
     }
     return count;
+  }
+
+  #shift(target: Target): void {
+    target.ready.shift();
+    this.#waiting--;
   }
 
   /** What a request adds to its slice, in bytes of touched memory that a device moves. */

@@ -51,7 +51,7 @@ function expected(fields: Fields, little: boolean, iovecsAt: bigint): Uint8Array
   );
   bytes.setBigUint64(32, BigInt(nbytes), little);
   bytes.setBigInt64(40, BigInt(position), little);
-  bytes.setUint32(56, 1 | flags, little);
+  bytes.setUint32(56, flags, little);
   bytes.setUint32(60, RESFD, little);
   return new Uint8Array(bytes.buffer);
 }

@@ -34,6 +34,8 @@ const step = fc.oneof(
     }),
   },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('turn' as const) }) },
+  // A while of requests that complete in the submit, after which they do not wake the loop.
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('prompt' as const), reads: fc.nat(12) }) },
   {
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant('rule' as const), rule: fc.nat(5), n: fc.integer({ min: 1, max: 5 }) }),
@@ -98,7 +100,17 @@ class Run {
     else if (one.kind === 'abort') this.#controllers[one.which % Math.max(this.#controllers.length, 1)]?.abort();
     else if (one.kind === 'complete') this.#complete(one.which, one.how, one.share);
     else if (one.kind === 'rule') this.#kernel.rule = ruleOf(one.rule, one.n);
+    else if (one.kind === 'prompt') await this.#prompt(one.reads);
     else await turn();
+  }
+
+  async #prompt(reads: number): Promise<void> {
+    this.#kernel.prompt = true;
+    for (let i = 0; i < reads; i++) {
+      this.#request({ kind: 'read', file: 0, kib: 1, at: i, pool: true, abortable: false });
+      await turn();
+    }
+    this.#kernel.prompt = false;
   }
 
   #command(target: Target): Promise<unknown> {

@@ -14,6 +14,8 @@ export interface Submitted {
   buffer: number;
   nbytes: number;
   position: number;
+  /** Its completion signals the eventfd (IOCB_FLAG_RESFD). */
+  signals: boolean;
   offThread: boolean;
 }
 
@@ -32,6 +34,8 @@ export class FakeKernel {
   /** Everything that was ever accepted. */
   readonly history: Submitted[] = [];
   rule: SubmitRule = () => undefined;
+  /** Whether requests have completed when the call that submits them returns, as those to memory have. */
+  prompt = false;
   /** How often this thread has slept: rules that stand still count it up. */
   sleeps = 0;
   destroyed = false;
@@ -82,9 +86,11 @@ export class FakeKernel {
     return {
       eventfd: 99,
       submit: (first, count, most) => {
+        const begun = performance.now();
         const taken = this.#submit(first, count);
+        const tookUs = (performance.now() - begun) * 1000;
         const reaped = taken === count && most > 0 ? this.#flush() : 0;
-        new Int32Array(this.#control.buffer, this.#reportAt, 3).set([taken, reaped, 0]);
+        new Int32Array(this.#control.buffer, this.#reportAt, 3).set([taken, reaped, tookUs]);
       },
       offload: (first, count) => {
         for (const iocb of this.#read(first, count)) this.#accept({ ...iocb, offThread: true });
@@ -115,6 +121,7 @@ export class FakeKernel {
     this.calls.push(count);
     const answer = this.rule(batch) ?? count;
     for (const iocb of batch.slice(0, Math.max(answer, 0))) this.#accept(iocb);
+    if (this.prompt) this.completeAll();
     return answer;
   }
 
@@ -138,6 +145,7 @@ export class FakeKernel {
         buffer: Number(view.getBigUint64(at + 24, true) - POOL_BASE),
         nbytes: Number(view.getBigUint64(at + 32, true)),
         position: Number(view.getBigInt64(at + 40, true)),
+        signals: (view.getUint32(at + 56, true) & 1) === 1,
         offThread: false,
       };
     });
@@ -153,7 +161,7 @@ export class FakeKernel {
     const index = this.inFlight.indexOf(iocb);
     if (index === -1) throw new Error('this request is not in flight');
     this.inFlight.splice(index, 1);
-    this.post(iocb.data, CONTROL_BASE + BigInt(iocb.at), res, res2);
+    this.post(iocb.data, CONTROL_BASE + BigInt(iocb.at), res, res2, iocb.signals);
   }
 
   /** Completes all with their full length, the last one first if asked so. */
@@ -163,9 +171,9 @@ export class FakeKernel {
   }
 
   /** An event as the kernel would write it, also one that it never would. */
-  post(data: bigint, obj: bigint, res: number, res2 = 0): void {
+  post(data: bigint, obj: bigint, res: number, res2 = 0, signals = true): void {
     this.#ready.push({ data, obj, res, res2 });
-    if (this.#woken) return;
+    if (this.#woken || !signals) return;
     this.#woken = true;
     setImmediate(() => {
       this.#woken = false;

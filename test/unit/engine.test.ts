@@ -65,6 +65,18 @@ describe('submitting', () => {
     expect(await done).toEqual(new Array(100).fill(4096));
   });
 
+  test('a short queue goes in slices of 8, so that an idle device starts with the first of them', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const done = Promise.all(
+      Array.from({ length: 20 }, (_, i) => read(engine, target, i * 4096, engine.pool.allocate(4096))),
+    );
+    while (kernel.inFlight.length < 20) await turn();
+    expect(kernel.calls).toEqual([8, 8, 4]);
+    kernel.completeAll();
+    await done;
+  });
+
   test('requests made after awaits of different depth in one wake share a slice', async () => {
     const { engine, kernel } = fakeEngine();
     const target = fakeTarget();
@@ -657,6 +669,43 @@ describe('completions', () => {
     for (const listener of listeners) process.on('uncaughtException', listener);
     expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     expect(thrown).toEqual(['callback 0', 'callback 3', 'callback 6', 'callback 9']);
+  });
+
+  test('where requests complete in the submit they do not wake the loop, and one that does not is found all the same', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const view = engine.pool.allocate(512);
+    kernel.prompt = true;
+    for (let i = 0; i < 20; i++) await read(engine, target, 0, view);
+    expect(kernel.history.map(({ signals }) => signals)).toEqual([...Array(8).fill(true), ...Array(12).fill(false)]);
+    expect(engine.stats().wakes).toBe(0);
+
+    kernel.prompt = false;
+    const late = read(engine, target, 0, view);
+    const poll = engine.command(IOCB_CMD_POLL, target, 1, undefined, count, undefined) as Promise<number>;
+    await turn();
+    expect(kernel.history.slice(-2).map(({ signals }) => signals)).toEqual([false, true]);
+    kernel.complete(kernel.inFlight[0]!, 512);
+    expect(await late).toBe(512);
+    kernel.completeAll();
+    await poll;
+    const after = read(engine, target, 0, view);
+    await turn();
+    expect(kernel.history.at(-1)!.signals).toBe(true);
+    kernel.completeAll();
+    await after;
+  });
+
+  test('what does not wake the loop and is late is found after a long time too, and keeps the loop alive meanwhile', async () => {
+    const { engine, kernel } = fakeEngine();
+    const view = engine.pool.allocate(512);
+    kernel.prompt = true;
+    for (let i = 0; i < 9; i++) await read(engine, fakeTarget(), 0, view);
+    kernel.prompt = false;
+    const late = read(engine, fakeTarget(), 0, view);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    kernel.complete(kernel.inFlight[0]!, 512);
+    expect(await late).toBe(512);
   });
 
   test.each([
