@@ -1,4 +1,14 @@
-import { Completion, completionsAt, control, controlBytes, eventsAt, iocbAt, iovecsAt, pointersAt, reportAt } from './control';
+import {
+  Completion,
+  completionsAt,
+  control,
+  controlBytes,
+  eventsAt,
+  iocbAt,
+  iovecsAt,
+  pointersAt,
+  reportAt,
+} from './control';
 import { IoEvent } from './event';
 import { Iocb } from './iocb';
 import { Iovec } from './iovec';
