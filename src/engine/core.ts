@@ -2,6 +2,7 @@ import type { RecordableHistogram } from 'node:perf_hooks';
 import type { CodedError } from '../errors.ts';
 import type { Packer } from '../layout/packer.ts';
 import type { KernelContext } from '../raw/binding.ts';
+import { isWrite } from './policy.ts';
 import type { Pool } from './pool.ts';
 import { type Request, RequestPool } from './request.ts';
 import { Slots } from './slots.ts';
@@ -71,11 +72,12 @@ export class Core {
 
   /** Frees the slot of a request that the kernel is done with. Returns the job it came with. */
   leave(request: Request): Job | undefined {
-    const { slot } = request;
+    const { slot, target } = request;
     const job = this.jobs[slot];
     this.jobs[slot] = undefined;
     this.slots.release(request);
     this.inFlightBytes -= request.length;
+    if (target.append && isWrite(request.op)) target.appending = false;
     if (request.unheard) {
       request.unheard = false;
       this.unheard--;

@@ -121,7 +121,8 @@ export class Submitter {
   retry(request: Request): void {
     const { target } = request;
     if (request.slow) {
-      target.slow.push(request);
+      if (target.append) target.slow.unshift(request);
+      else target.slow.push(request);
       this.#slow.add(target);
     } else {
       target.ready.unshift(request);
@@ -341,9 +342,13 @@ export class Submitter {
     this.#slow.add(request.target);
   }
 
-  /** Whether there is no slot, no room in flight or no room to copy for this request. If there is, the room to copy is its own. */
+  /**
+   * Whether there is an append before this one, no slot, no room in flight or no room to copy for this request. If there is, the room to
+   * copy is its own.
+   */
   #blocked(request: Request): boolean {
     const core = this.#core;
+    if (request.target.appending && policy.isWrite(request.op)) return true;
     if (core.slots.free === 0) return true;
     const limit = this.#throttled ? policy.RESUME_BYTES : policy.MAX_IN_FLIGHT_BYTES;
     if (core.inFlightBytes > 0 && core.inFlightBytes + request.length > limit) {
@@ -363,6 +368,8 @@ export class Submitter {
   #take(request: Request, trying: boolean): void {
     this.#core.slots.take(request);
     this.#core.inFlightBytes += request.length;
+    // On xfs, direct appends in flight together all go to where the file ended when they were submitted (xfs_file_write_checks).
+    if (request.target.append && policy.isWrite(request.op)) request.target.appending = true;
     request.trying = trying;
     // The first attempt counts: what a refusal costs is part of the latency.
     if (request.submittedMs === 0) request.submittedMs = this.#nowMs;

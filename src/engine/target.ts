@@ -71,6 +71,9 @@ export class Target {
   jobs = 0;
   readonly maxJobs: number;
 
+  /** The kernel or a thread has a write that appends. */
+  appending = false;
+
   /** Requests that were made and are not finished, and the writes among them. */
   open = 0;
   openWrites = 0;
