@@ -31,12 +31,20 @@ const LOOKS: Readonly<Record<string, { color: string; symbol: string }>> = {
   'fs-callback-64': { color: '#e69f00', symbol: 'diamond' },
 };
 
+/** What an option of echarts describes, as SVG; width and height in pixels. */
+export function render(option: object, width: number, height: number): string {
+  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width, height });
+  chart.setOption(option);
+  const svg = chart.renderToSVGString();
+  chart.dispose();
+  return svg;
+}
+
 /** One plot as SVG: a line a peer, against depth or block size, both axes logarithmic. */
 export function plot(title: string, groups: readonly Group[], over: 'depth' | 'bytes', measure: Measure): string {
   const names = [...new Set(groups.flatMap(({ results }) => results.map(({ name }) => name)))];
-  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: 720, height: 400 });
   const axis = { type: 'log', logBase: over === 'depth' ? 2 : 4, nameLocation: 'middle' } as const;
-  chart.setOption({
+  const option = {
     animation: false,
     backgroundColor: '#ffffff',
     title: { text: title, left: 'center', textStyle: { fontSize: 15 } },
@@ -59,10 +67,8 @@ export function plot(title: string, groups: readonly Group[], over: 'depth' | 'b
       symbolSize: 8,
       ...look(name),
     })),
-  });
-  const svg = chart.renderToSVGString();
-  chart.dispose();
-  return svg;
+  };
+  return render(option, 720, 400);
 }
 
 function look(name: string): object {

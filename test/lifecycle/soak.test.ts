@@ -3,11 +3,8 @@ import { test } from 'vitest';
 import { scratchFolder } from '../support/scratch.ts';
 import { soak } from '../support/soak.ts';
 
-const SECONDS = 15;
-const CORES = 1;
-
 const folder = scratchFolder();
 
 test('fifteen seconds of mixed load with aborts, closes and restarts leave nothing behind', async () => {
-  await soak(folder, SECONDS, CORES);
+  await soak({ folder: `${folder}/soak`, seconds: 15, cores: 1, workers: 2, seed: 1 });
 }, 150_000);

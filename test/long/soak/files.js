@@ -3,7 +3,9 @@ import assert from 'node:assert';
 import { writeFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
 import { AioContext } from '../../../dist/index.js';
+import { WAYS } from './latency.js';
 import { fillUnit, UNIT_BYTES, UNITS, wordsOf } from './model.js';
+import { below } from './random.js';
 
 /** Each file is either direct or buffered: the kernel promises nothing to those who mix. */
 export const kinds = [
@@ -30,7 +32,9 @@ export function createFiles(dir, model) {
   }
 }
 
-function newContext() {
+/** A context that reaps in this way. Each thread has an environment of its own. */
+function newContext(way) {
+  process.env.KAIO_REAP = way;
   return new AioContext({ depth: DEPTH, memory: POOL_BYTES });
 }
 
@@ -38,6 +42,7 @@ export class Files {
   #dir;
   #model;
   #context;
+  #way = WAYS[below(2)];
   #freeBytes = 0;
   #renewing = false;
   /** For each kind: the open file, and the promise of it while it is not. */
@@ -52,8 +57,13 @@ export class Files {
     return this.#context;
   }
 
+  /** How the context reaps: half of them in one way, half in the other. */
+  get way() {
+    return this.#way;
+  }
+
   async open() {
-    this.#context = newContext();
+    this.#context = newContext(this.#way);
     this.#freeBytes = this.#context.stats().freeBytes;
     await Promise.all(kinds.map((_, at) => this.#open(at)));
   }
@@ -101,7 +111,8 @@ export class Files {
     if (this.#renewing || this.#entries.some(({ ready }) => ready !== undefined)) return false;
     this.#renewing = true;
     const renewed = this.#close(this.#context).then(() => {
-      this.#context = newContext();
+      this.#way = WAYS[1 - WAYS.indexOf(this.#way)];
+      this.#context = newContext(this.#way);
     });
     await Promise.all(
       kinds.map((_, at) =>

@@ -1,5 +1,6 @@
 // What must stay flat, measured and judged.
 import { readdirSync, readFileSync } from 'node:fs';
+import { WAYS } from './latency.js';
 
 const MIB = 1024 * 1024;
 
@@ -63,6 +64,32 @@ function slope(samples, name) {
   return median(pairs);
 }
 
+/**
+ * The p99.9 of the first and of the last third of the rounds, each the median of its rounds: one that met a busy disk does not move it.
+ * What leaks, in a list that is searched or memory that is scanned, makes the last ones slow, and by far more than a disk's moods do:
+ * twice as slow and 20 ms more are wrong, in runs that are long enough to tell.
+ */
+function judgeLatency(samples, span) {
+  const faults = [];
+  const latency = {};
+  const third = Math.ceil(samples.length / 3);
+  for (const way of WAYS) {
+    const p999 = samples
+      .filter((sample) => sample.latency[way].requests > 0)
+      .map((sample) => sample.latency[way].p999Ms);
+    if (p999.length === 0) continue;
+    const [firstMs, lastMs] = [median(p999.slice(0, third)), median(p999.slice(-third))];
+    latency[way] = {
+      firstMs,
+      lastMs,
+      requests: samples.reduce((sum, sample) => sum + sample.latency[way].requests, 0),
+    };
+    const rose = lastMs > 2 * firstMs && lastMs > firstMs + 20;
+    if (span >= 600 && rose) faults.push(`p99.9 of requests reaped by ${way} went from ${firstMs} to ${lastMs} ms`);
+  }
+  return { faults, latency };
+}
+
 /** Judges quiet samples: what is not flat. The first quarter of them is the warm-up. */
 export function judge(samples) {
   const after = samples.slice(Math.ceil(samples.length / 4));
@@ -79,9 +106,12 @@ export function judge(samples) {
     if (values.size > 1) faults.push(`${name}: ${[...values].join(', ')}`);
   }
   if (samples.some(({ contexts }) => contexts !== 0)) faults.push('contexts are left');
+  const { faults: slower, latency } = judgeLatency(after, span);
+  faults.push(...slower);
   return {
     faults,
     rises,
+    latency,
     mayRise: mayRise(span),
     warmUpSamples: samples.length - after.length,
     judgedSamples: after.length,

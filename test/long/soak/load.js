@@ -3,7 +3,9 @@ import assert from 'node:assert';
 import { readSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createFiles, Files, kinds } from './files.js';
+import { record } from './latency.js';
 import { fillUnit, Model, UNIT_BYTES, UNITS, wordsOf } from './model.js';
+import { below, oneIn, random, seedRandom } from './random.js';
 
 export const LANES = 12;
 export const FILES = kinds.length;
@@ -18,8 +20,8 @@ const LARGE_ONE_IN = 24;
 const LARGE_UNITS = 96;
 const ABORTED_ONE_IN = 12;
 
-const below = (bound) => Math.floor(Math.random() * bound);
-const oneIn = (count) => below(count) === 0;
+/** Codes that requests may fail with, and whether they may be short: where a preloaded library injects faults. */
+const injected = new Set(process.env.KAIO_SOAK_INJECTED?.split(','));
 
 /** The things that a lane does, and how often each of them. */
 const weights = Object.entries({
@@ -31,24 +33,27 @@ const weights = Object.entries({
   sync: 10,
   poll: 40,
   reopen: 12,
-  renew: 1,
+  renew: 4,
 }).flatMap(([name, weight]) => new Array(weight).fill(name));
 
 export class Load {
-  counts = { checked: 0, aborted: 0 };
+  counts = { checked: 0, aborted: 0, failed: 0, short: 0 };
   #files;
   #model;
   #control;
+  #latencies;
   #eventfds;
   #stopping = false;
   #lanes = [];
 
   /** `eventfds` are one a lane. With `fresh`, the files are made first. */
-  constructor({ dir, shared, base, control, eventfds, fresh }) {
+  constructor({ dir, shared, base, control, latencies, eventfds, fresh, seed }) {
+    seedRandom(seed);
     this.#model = new Model(shared, FILES, base);
     if (fresh) createFiles(dir, this.#model);
     this.#files = new Files(dir, this.#model);
     this.#control = control;
+    this.#latencies = latencies;
     this.#eventfds = eventfds;
   }
 
@@ -70,7 +75,7 @@ export class Load {
       await this.#do(name, eventfd);
       this.counts[name] = (this.counts[name] ?? 0) + 1;
       Atomics.add(this.#control, DONE, 1);
-      const pauseMs = (Atomics.load(this.#control, PAUSE_US) / 1000) * 2 * Math.random();
+      const pauseMs = (Atomics.load(this.#control, PAUSE_US) / 1000) * 2 * random();
       if (pauseMs > 0.5) await sleep(pauseMs);
     }
   }
@@ -111,24 +116,37 @@ export class Load {
 
   async #read(handle, memory, position, { file, first, count }) {
     for (const view of memory) view.fill(0xee);
-    const bytes = await this.#abortable((signal) => request(handle, 'read', memory, position, signal));
-    if (bytes === undefined) return;
-    assert.strictEqual(bytes, count * UNIT_BYTES);
+    const answer = await this.#abortable((signal) => this.#timed(handle, 'read', memory, position, signal));
+    if (typeof answer !== 'number') return;
+    const whole = this.#unitsOf(answer, count);
     for (const [at, words] of units(memory)) {
-      if (this.#model.check(file, first + at, words)) this.counts.checked++;
+      if (at < whole && this.#model.check(file, first + at, words)) this.counts.checked++;
     }
   }
 
   async #write(handle, memory, position, { file, first, count }) {
     const number = this.#model.begin(file, first, count);
     for (const [at, words] of units(memory)) fillUnit(words, file, first + at, number);
-    const bytes = await this.#abortable((signal) => request(handle, 'write', memory, position, signal));
-    if (bytes === undefined) {
-      this.#model.givenUp(file, first, count);
-    } else {
-      assert.strictEqual(bytes, count * UNIT_BYTES);
-      this.#model.written(file, first, count, number);
-    }
+    const answer = await this.#abortable((signal) => this.#timed(handle, 'write', memory, position, signal));
+    // Of a write that failed, or behind the end of a short one, parts may be in the file: the model knows both numbers since it began.
+    if (answer === 'aborted') this.#model.givenUp(file, first, count);
+    else if (answer !== 'failed') this.#model.written(file, first, this.#unitsOf(answer, count), number);
+  }
+
+  async #timed(handle, name, memory, position, signal) {
+    const { way } = this.#files;
+    const began = performance.now();
+    const bytes = await request(handle, name, memory, position, signal);
+    record(this.#latencies, way, performance.now() - began);
+    return bytes;
+  }
+
+  /** How many units were moved: all of them where nothing injects faults. */
+  #unitsOf(bytes, count) {
+    if (bytes === count * UNIT_BYTES) return count;
+    assert.ok(injected.size > 0 && bytes > 0 && bytes % UNIT_BYTES === 0, `${bytes} bytes of ${count * UNIT_BYTES}`);
+    this.counts.short++;
+    return bytes / UNIT_BYTES;
   }
 
   /** Memory of the context for most requests, where it has some left, else memory from elsewhere. */
@@ -147,19 +165,21 @@ export class Load {
 
   // ---- Waiting and giving up -----------------------------------------------------------------------------------------------
 
-  /** Makes a request, some with a signal that aborts it soon: then the answer may be undefined. */
+  /** Makes a request, some with a signal that aborts it soon: then the answer may be 'aborted', and 'failed' by an injected fault. */
   async #abortable(make) {
-    if (!oneIn(ABORTED_ONE_IN)) return await make(undefined);
-    const controller = new AbortController();
-    const made = make(controller.signal);
-    const later = [(act) => act(), process.nextTick, setImmediate, (act) => setTimeout(act, below(4))];
-    later[below(later.length)](() => controller.abort());
+    const controller = oneIn(ABORTED_ONE_IN) ? new AbortController() : undefined;
+    const made = make(controller?.signal);
+    if (controller !== undefined) {
+      const later = [(act) => act(), process.nextTick, setImmediate, (act) => setTimeout(act, below(4))];
+      later[below(later.length)](() => controller.abort());
+    }
     try {
       return await made;
     } catch (error) {
-      if (error.code !== 'ABORT_ERR') throw error;
-      this.counts.aborted++;
-      return undefined;
+      const ending = error.code === 'ABORT_ERR' ? 'aborted' : injected.has(error.code) ? 'failed' : undefined;
+      if (ending === undefined) throw error;
+      this.counts[ending]++;
+      return ending;
     }
   }
 
@@ -174,7 +194,7 @@ export class Load {
     const context = this.#files.context;
     try {
       const events = await this.#abortable((signal) => context.poll(eventfd, POLLIN, { signal }));
-      if (events !== undefined) assert.strictEqual(events & POLLIN, POLLIN);
+      if (typeof events === 'number') assert.strictEqual(events & POLLIN, POLLIN);
     } catch (error) {
       if (error.code !== 'ERR_AIO_CONTEXT_CLOSED') throw error;
     }

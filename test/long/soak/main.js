@@ -1,20 +1,24 @@
-// A long run of mixed load, in the main thread and in a worker that is restarted and terminated all the time. It prints a sample as a line
+// A long run of mixed load, in the main thread and in workers that are restarted and terminated all the time. It prints a sample as a line
 // of JSON every few seconds, a quiet one now and then (everything closed, all garbage collected), and a verdict in the end: exit code 1
-// where a byte was wrong, something did not end, or memory, descriptors, threads, slots or the kernel's quota are not flat.
+// where a byte was wrong, something did not end, or memory, descriptors, threads, slots, latency or the kernel's quota are not flat.
 //
-//   KAIO_SOAK_SECONDS=3600 KAIO_SOAK_CORES=0.4 node --expose-gc main.js DIRECTORY
+//   KAIO_SOAK_SECONDS=3600 KAIO_SOAK_CORES=0.4 KAIO_SOAK_WORKERS=4 KAIO_SOAK_SEED=1 node --expose-gc main.js DIRECTORY
 import assert from 'node:assert';
 import { closeSync, mkdirSync, writeSync } from 'node:fs';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { eventfd } from '../../../dist/raw/index.js';
 import { aioNr, judge, measure, othersHaveContexts } from './gauge.js';
+import { createLatencies, takeLatencies } from './latency.js';
 import { DONE, empty, FILES, LANES, Load, PAUSE_US } from './load.js';
 import { createShared } from './model.js';
+import { below, random, seedRandom } from './random.js';
 
 const seconds = Number(process.env.KAIO_SOAK_SECONDS ?? 3600);
 /** How much of the machine it may take: it rests in between. */
 const cores = Number(process.env.KAIO_SOAK_CORES ?? 0.4);
+const workerCount = Number(process.env.KAIO_SOAK_WORKERS ?? 4);
+const seed = Number(process.env.KAIO_SOAK_SEED ?? 1);
 const [, , dir] = process.argv;
 
 const SAMPLE_MS = Math.min(5000, (seconds * 1000) / 12);
@@ -56,15 +60,37 @@ async function within(ms, what, promise) {
   }
 }
 
-/** What a thread's load needs, and what stays when the thread ends. */
-function place(name, base) {
-  mkdirSync(`${dir}/${name}`, { recursive: true });
-  const eventfds = Array.from({ length: LANES }, () => eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-  return { dir: `${dir}/${name}`, shared: createShared(FILES), base, eventfds, fresh: true };
+const control = new Int32Array(new SharedArrayBuffer(8));
+const latencies = createLatencies();
+let loads = 0;
+
+/** What a thread's load needs, and what stays when the thread ends. `base` keeps the numbers of the threads apart. */
+class Place {
+  #name;
+  #fresh = true;
+  #base;
+  #shared = createShared(FILES);
+  eventfds = Array.from({ length: LANES }, () => eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+
+  constructor(name, base) {
+    this.#name = name;
+    this.#base = base;
+    mkdirSync(`${dir}/${name}`, { recursive: true });
+  }
+
+  /** For the next load here; the files are made for the first one. */
+  next() {
+    for (const fd of this.eventfds) empty(fd);
+    const fresh = this.#fresh;
+    this.#fresh = false;
+    const { eventfds } = this;
+    const own = { dir: `${dir}/${this.#name}`, shared: this.#shared, base: this.#base, eventfds, fresh };
+    return { ...own, control, latencies, seed: seed + ++loads };
+  }
 }
 
-const control = new Int32Array(new SharedArrayBuffer(8));
-const places = { main: place('main', 0), worker: place('worker', 2 ** 30) };
+const main = new Place('main', 0);
+const others = Array.from({ length: workerCount }, (_, at) => new Place(`worker-${at}`, (at + 1) * 2 ** 28));
 
 /** Keeps the processor time of all threads near what was allowed. */
 function govern() {
@@ -85,12 +111,8 @@ function govern() {
 // ---- The worker ------------------------------------------------------------------------------------------------------------
 
 /** Starts a worker, lets it work for a time, and ends it in one of the ways. */
-async function oneWorker(ms, end) {
-  for (const fd of places.worker.eventfds) empty(fd);
-  const worker = new Worker(new URL('worker.js', import.meta.url), {
-    workerData: { ...places.worker, control: control.buffer },
-  });
-  places.worker.fresh = false;
+async function oneWorker(place, ms, end) {
+  const worker = new Worker(new URL('worker.js', import.meta.url), { workerData: place.next() });
   let failure;
   worker.on('error', (error) => {
     if (end !== 'throw' || error.message !== 'on purpose') failure = error;
@@ -108,26 +130,22 @@ async function oneWorker(ms, end) {
 }
 
 /** One worker after another until a time. */
-async function workers(until) {
+async function workers(place, until) {
   do {
     const left = until - performance.now();
-    await oneWorker(
-      Math.max(0, Math.min(left, 100 + Math.random() * WORKER_MOST_MS)),
-      ends[Math.floor(Math.random() * ends.length)],
-    );
+    await oneWorker(place, Math.max(0, Math.min(left, 100 + random() * WORKER_MOST_MS)), ends[below(ends.length)]);
   } while (performance.now() < until);
 }
 
 // ---- Rounds ----------------------------------------------------------------------------------------------------------------
 
-/** Load in both threads for a time, with samples. */
+/** Load in all threads for a time, with samples. */
 async function round(until) {
-  const load = new Load({ ...places.main, control });
-  places.main.fresh = false;
+  const load = new Load(main.next());
   await load.start();
   const done = Atomics.load(control, DONE);
   const samples = setInterval(() => print('sample', { ...measure(), done: Atomics.load(control, DONE) }), SAMPLE_MS);
-  await workers(until);
+  await Promise.all(others.map((place) => workers(place, until)));
   await within(STUCK_MS, 'the end of the load', load.end());
   clearInterval(samples);
   count(load.counts);
@@ -146,7 +164,7 @@ async function quiet(baseline) {
     await sleep(20);
   }
   const { aborted = 0, checked = 0 } = total;
-  sample = { ...sample, seconds: (performance.now() - started) / 1000 };
+  sample = { ...sample, seconds: Math.round(performance.now() - started) / 1000, latency: takeLatencies(latencies) };
   print('quiet', { ...sample, done: Atomics.load(control, DONE), aborted, checked });
   return sample;
 }
@@ -170,6 +188,7 @@ process.on('warning', (warning) => {
   throw warning;
 });
 
+seedRandom(seed);
 const quotaBefore = aioNr();
 const governor = govern();
 const samples = [];
@@ -181,10 +200,18 @@ while (performance.now() - started < seconds * 1000) {
   samples.push(await quiet(baseline));
 }
 clearInterval(governor);
-for (const { eventfds } of Object.values(places)) for (const fd of eventfds) closeSync(fd);
+for (const { eventfds } of [main, ...others]) for (const fd of eventfds) closeSync(fd);
 const { faults, ...figures } = judge(samples);
 faults.push(...(await quotaFault(quotaBefore)));
 const { user, system } = process.cpuUsage();
 const usedCores = Math.round((user + system) / 10 / (performance.now() - started)) / 100;
-print('verdict', { flat: faults.length === 0, faults, ...figures, counts: total, usedCores });
+print('verdict', {
+  flat: faults.length === 0,
+  faults,
+  ...figures,
+  counts: total,
+  usedCores,
+  workers: workerCount,
+  seed,
+});
 process.exitCode = faults.length === 0 ? 0 : 1;

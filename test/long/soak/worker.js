@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Load } from './load.js';
 
-const load = new Load({ ...workerData, control: new Int32Array(workerData.control) });
+const load = new Load(workerData);
 parentPort.on('message', (end) => {
   // With everything in flight.
   if (end === 'exit') process.exit(7);
