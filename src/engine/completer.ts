@@ -8,6 +8,8 @@ import type { Request } from './request.ts';
 import type { Submitter } from './submitter.ts';
 
 const { EAGAIN, EFAULT, EOPNOTSUPP } = constants.errno;
+/** No file system and no page cache cuts a transfer within so many bytes. */
+const SECTOR_BYTES = 512;
 
 /** What the completer tells the engine. */
 export interface Ending {
@@ -116,15 +118,20 @@ export class Completer {
     this.#submitter.retry(request);
   }
 
-  /** A short transfer under RWF_NOWAIT may be just what was there without waiting; at the end of the file it is all there is. */
-  #wasCutShort(request: Request, bytes: number): boolean {
-    if (request.nowait) return false;
-    return isWrite(request.op) || request.position + bytes < request.target.size;
+  /**
+   * A short transfer under RWF_NOWAIT may be just what was there without waiting; at the end of the file it is all there is. Where that
+   * is, only the kernel knows: others may have extended the file. But it cuts between blocks, so any other end is the file's.
+   */
+  #wasCutShort({ op, nowait, position, target }: Request, bytes: number): boolean {
+    if (nowait) return false;
+    const end = position + bytes;
+    return isWrite(op) || end < target.size || end % Math.max(target.lengthAlign, SECTOR_BYTES) === 0;
   }
 
   #goOn(request: Request, bytes: number): void {
     request.trying = false;
-    request.slow = true;
+    // At what we know as the end there is most often nothing more, which costs no wait to see.
+    request.slow = isVectored(request) || isWrite(request.op) || request.position + bytes < request.target.size;
     if (isVectored(request)) {
       // Cutting into its iovecs is not worth it: the whole goes again, and does the same once more.
       this.#submitter.retry(request);

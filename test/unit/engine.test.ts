@@ -367,7 +367,7 @@ describe('large requests', () => {
   test.each([
     ['the end of the file in the second part', [PART_BYTES, 1000, 0, 0], PART_BYTES + 1000],
     ['an error in the third part is a short transfer', [PART_BYTES, PART_BYTES, -EIO, PART_BYTES], 2 * PART_BYTES],
-    ['a short part ends the transfer, whatever came after it', [PART_BYTES, 4096, PART_BYTES, -EIO], PART_BYTES + 4096],
+    ['a short part ends the transfer, whatever came after it', [PART_BYTES, 4097, PART_BYTES, -EIO], PART_BYTES + 4097],
   ])('%s', async (_name, results, total) => {
     const { engine, kernel } = fakeEngine();
     const done = read(engine, fakeTarget({ size: 0 }), 0, engine.pool.allocate(WHOLE));
@@ -394,6 +394,39 @@ describe('large requests', () => {
     expect(kernel.inFlight[0]).toMatchObject({ position: 4096, nbytes: 4096, offThread: true });
     kernel.completeAll();
     expect(await done).toBe(8192);
+  });
+});
+
+describe('a read that is short where the file was known to end', () => {
+  test('goes on, for others may have extended the file', async () => {
+    const { engine, kernel } = fakeEngine();
+    const done = read(engine, fakeTarget({ size: 4096 }), 0, engine.pool.allocate(16384));
+    await turn();
+    kernel.complete(kernel.inFlight[0]!, 4096);
+    await turn();
+    await turn();
+    expect(kernel.inFlight[0]).toMatchObject({ position: 4096, nbytes: 12288, offThread: false });
+    kernel.complete(kernel.inFlight[0]!, 12288);
+    expect(await done).toBe(16384);
+  });
+
+  test('is over where the kernel has no more', async () => {
+    const { engine, kernel } = fakeEngine();
+    const done = read(engine, fakeTarget({ size: 4096 }), 0, engine.pool.allocate(16384));
+    await turn();
+    kernel.complete(kernel.inFlight[0]!, 4096);
+    await turn();
+    await turn();
+    kernel.complete(kernel.inFlight[0]!, 0);
+    expect(await done).toBe(4096);
+  });
+
+  test('is over at once where no block ends', async () => {
+    const { engine, kernel } = fakeEngine();
+    const done = read(engine, fakeTarget({ size: 100 }), 0, engine.pool.allocate(16384));
+    await turn();
+    kernel.complete(kernel.inFlight[0]!, 100);
+    expect(await done).toBe(100);
   });
 });
 
