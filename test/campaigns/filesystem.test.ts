@@ -2,30 +2,33 @@
 //
 //   KAIO_SEED=N npx vitest run --config vitest.campaigns.config.ts test/campaigns/filesystem.test.ts -t ext4     repeats a run
 import { afterAll, describe, expect, test } from 'vitest';
-import { AioContext } from '../../src/index.ts';
 import { hasCommand } from '../support/compile.ts';
 import { fileSystemSkip, withFileSystem } from '../support/filesystems.ts';
+import { Random } from '../support/random.ts';
+import { withReaping } from '../support/reaping.ts';
 import { keepResults } from '../support/results.ts';
 import { type Exercise, exercise } from './filesystem/exerciser.ts';
+import { makeStale, race, races } from './filesystem/races.ts';
 
 const { KAIO_LONG, KAIO_SEED } = process.env;
-const RUNS = KAIO_LONG === undefined ? 2 : 40;
+const seedsTo = (count: number) =>
+  KAIO_SEED === undefined ? Array.from({ length: count }, (_, at) => at + 1) : [Number(KAIO_SEED)];
 const OPERATIONS = KAIO_LONG === undefined ? 1500 : 10_000;
-const seeds = KAIO_SEED === undefined ? Array.from({ length: RUNS }, (_, at) => at + 1) : [Number(KAIO_SEED)];
+const exerciseSeeds = seedsTo(KAIO_LONG === undefined ? 2 : 40);
+const raceSeeds = seedsTo(KAIO_LONG === undefined ? 2 : 100);
+const options = { depth: 64, memory: 16 << 20 };
 
-const exercised: Record<string, readonly Exercise[]> = {};
-afterAll(() => keepResults('filesystem', { operations: OPERATIONS, exercised: sums() }));
+const exercised: Record<string, object> = {};
+const raced: Record<string, object> = {};
+afterAll(() => keepResults('filesystem', { operationsEach: OPERATIONS, exercised, raced }));
 
 /** Of all seeds together. */
-function sums(): object {
-  return Object.fromEntries(
-    Object.entries(exercised).map(([kind, runs]) => {
-      const counts: Record<string, number> = {};
-      for (const run of runs)
-        for (const [name, count] of Object.entries(run.counts)) counts[name] = (counts[name] ?? 0) + count;
-      return [kind, { seeds: runs.map(({ seed }) => seed), counts, missing: runs[0]?.missing }];
-    }),
-  );
+function sum(runs: readonly Exercise[]): object {
+  const counts: Record<string, number> = {};
+  for (const run of runs) {
+    for (const [name, count] of Object.entries(run.counts)) counts[name] = (counts[name] ?? 0) + count;
+  }
+  return { seeds: runs.map(({ seed }) => seed), counts, missing: runs[0]?.missing };
 }
 
 const noCompiler = hasCommand('cc') ? false : 'there is no C compiler';
@@ -36,13 +39,30 @@ describe.each(['ext4', 'xfs', 'btrfs', 'tmpfs'] as const)('on %s', (kind) => {
   test('direct, buffered and mapped I/O, truncation, holes and reflinks are what a model says', async ({ skip }) => {
     skip(reason !== false, String(reason));
     await withFileSystem(kind, async (folder) => {
-      const context = new AioContext({ depth: 64, memory: 16 << 20 });
       const runs: Exercise[] = [];
-      for (const seed of seeds) runs.push(await exercise(context, folder, seed, OPERATIONS));
-      await context.close();
-      exercised[kind] = runs;
-      for (const { counts } of runs)
-        expect(Math.min(counts.directWrite ?? 0, counts.mappedRead ?? 0)).toBeGreaterThan(10);
+      for (const seed of exerciseSeeds) {
+        runs.push(await withReaping(seed, options, (context) => exercise(context, folder, seed, OPERATIONS)));
+      }
+      exercised[kind] = sum(runs);
+      for (const { counts } of runs) {
+        expect(Math.min(counts['directWrite'] ?? 0, counts['mappedRead'] ?? 0)).toBeGreaterThan(10);
+      }
+    });
+  });
+
+  test('races with truncation, holes, allocation and reflinks show no stale data and lose no write', async ({
+    skip,
+  }) => {
+    skip(reason !== false, String(reason));
+    await withFileSystem(kind, async (folder) => {
+      if (kind !== 'tmpfs') makeStale(folder);
+      for (const seed of raceSeeds) {
+        await withReaping(seed, options, async (context) => {
+          const path = `${folder}/raced`;
+          for (const name of Object.keys(races)) await race(name, { context, path, random: new Random(seed) });
+        });
+      }
+      raced[kind] = { seeds: raceSeeds, races: Object.keys(races) };
     });
   });
 });
