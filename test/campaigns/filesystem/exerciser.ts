@@ -153,8 +153,7 @@ class Exerciser {
   #bytes(length: number): Buffer {
     const bytes = Buffer.alloc(length, this.#random.between(1, 255));
     // Not all alike, or what lands elsewhere would not be seen.
-    for (let at = 0; at < length; at += 512)
-      bytes.writeUInt32LE(this.#random.next(), Math.min(at, Math.max(0, length - 4)));
+    for (let at = 0; at + 4 <= length; at += 512) bytes.writeUInt32LE(this.#random.next(), at);
     return bytes;
   }
 
