@@ -14,16 +14,16 @@ export type { AioStats } from './engine/stats.ts';
 export type { SubmitMode } from './engine/target.ts';
 export type { AioErrorCode, CodedError, SystemError } from './errors.ts';
 export { AioContext, type AioContextOptions, type PollOptions } from './file/context.ts';
-export {
-  AioFile,
-  type ReadOptions,
-  type ReadResult,
-  type ReadVResult,
-  type WriteOptions,
-  type WriteResult,
-  type WriteVResult,
-} from './file/file.ts';
+export { AioFile } from './file/file.ts';
 export type { AttachOptions, FileOptions } from './file/open.ts';
+export type {
+  ReadOptions,
+  ReadResult,
+  ReadVResult,
+  WriteOptions,
+  WriteResult,
+  WriteVResult,
+} from './file/results.ts';
 export { support } from './file/support.ts';
 export type { Unsupported } from './raw/binding.ts';
 

@@ -6,88 +6,38 @@ import {
   type StatOptions,
   type Stats,
 } from 'node:fs';
-import { constants } from 'node:os';
 import { promisify } from 'node:util';
 import type { Engine, RequestOptions } from '../engine/engine.ts';
 import { knownLength } from '../engine/pool.ts';
 import type { Callback, Shape } from '../engine/request.ts';
 import type { Target } from '../engine/target.ts';
-import { abortError, aioError, type CodedError, invalidArgType, invalidArgValue, systemError } from '../errors.ts';
+import { invalidArgType, invalidArgValue, systemError } from '../errors.ts';
 import { IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
 import { binding } from '../raw/binding.ts';
-import { checkCount, checkOptions, checkPosition, checkView, checkViews, VIEWS } from './arguments.ts';
+import { checkCount, checkOptions, VIEWS } from './arguments.ts';
 import type { AioContext } from './context.ts';
 import { forget, watchForDrop } from './dropped.ts';
 import type { Handle } from './handle.ts';
 import { inspectAs } from './inspect.ts';
+import {
+  type Position,
+  type ReadCallback,
+  type ReadOptions,
+  type ReadResult,
+  type ReadVResult,
+  readShape,
+  voidShape,
+  type WriteCallback,
+  type WriteOptions,
+  type WriteResult,
+  type WriteVResult,
+  writeShape,
+} from './results.ts';
 import type { Nature } from './storage.ts';
+import { attempt, Transfers } from './transfers.ts';
 
-const { EISDIR } = constants.errno;
 const fstat = promisify(fstatCallback) as (fd: number, options?: StatOptions) => Promise<Stats | BigIntStats>;
 const ftruncate = promisify(ftruncateCallback);
-
-export interface ReadResult<T extends NodeJS.ArrayBufferView> {
-  /** Bytes that were read: 0 at the end of the file. */
-  bytesRead: number;
-  /** The buffer that was given. */
-  buffer: T;
-}
-
-export interface WriteResult<T> {
-  /** Bytes that were written: fewer than asked for where the kernel took no more, as with write(2). */
-  bytesWritten: number;
-  /** What was given. */
-  buffer: T;
-}
-
-export interface ReadVResult<T extends readonly NodeJS.ArrayBufferView[]> {
-  /** Bytes that were read into all of them together: 0 at the end of the file. */
-  bytesRead: number;
-  /** The buffers that were given. */
-  buffers: T;
-}
-
-export interface WriteVResult<T extends readonly NodeJS.ArrayBufferView[]> {
-  /** Bytes that were written from all of them together. */
-  bytesWritten: number;
-  /** The buffers that were given. */
-  buffers: T;
-}
-
-/** The arguments of a read by name, and what the request asks for. */
-export interface ReadOptions<T extends NodeJS.ArrayBufferView = NodeJS.ArrayBufferView> extends RequestOptions {
-  /** Where the data goes; by default a new buffer of 16384 bytes. */
-  buffer?: T;
-  /** First byte of the buffer to use; default 0. */
-  offset?: number;
-  /** Bytes; default all from `offset` on. */
-  length?: number;
-  /** First byte of the file; by default the file's own position, which then moves on. */
-  position?: number | bigint | null;
-}
-
-/** The arguments of a write by name, and what the request asks for. */
-export interface WriteOptions extends RequestOptions {
-  /** First byte of the buffer to write; default 0. */
-  offset?: number;
-  /** Bytes; default all from `offset` on. */
-  length?: number;
-  /** First byte of the file; by default the file's own position, which then moves on. */
-  position?: number | null;
-}
-
-/** Makes the request once it is known where. */
-type Start = (place: number, shape: Shape, callback: Callback | undefined) => Promise<unknown> | undefined;
-type Position = number | bigint | null | undefined;
-type ReadCallback<T> = (error: Error | null, bytesRead: number, buffer: T) => void;
-type WriteCallback<T> = (error: Error | null, bytesWritten: number, buffer: T) => void;
-
-const countShape = (bytes: number): unknown => bytes;
-const readShape = (bytesRead: number, buffer: unknown): unknown => ({ bytesRead, buffer });
-const writeShape = (bytesWritten: number, buffer: unknown): unknown => ({ bytesWritten, buffer });
-const readVShape = (bytesRead: number, buffers: unknown): unknown => ({ bytesRead, buffers });
-const writeVShape = (bytesWritten: number, buffers: unknown): unknown => ({ bytesWritten, buffers });
-const voidShape = (): unknown => undefined;
 
 /**
  * An open file whose reads and writes the kernel does asynchronously. `open` and `context.open` make them; `close` ends them.
@@ -115,9 +65,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   readonly #target: Target;
   readonly #handle: Handle;
   readonly #nature: Nature;
-  /** The file's own position, and the last request that uses it. */
-  #position = 0;
-  #turn: Promise<void> = Promise.resolve();
+  readonly #transfers: Transfers;
 
   /** Use `open` or `context.open`. */
   constructor(context: AioContext, handle: Handle, nature: Nature) {
@@ -127,6 +75,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     this.#engine = handle.engine;
     this.#target = handle.target;
     this.#nature = nature;
+    this.#transfers = new Transfers(handle, nature);
     this.direct = nature.direct;
     this.alignment = Object.freeze({ ...nature.alignment });
     const self = new WeakRef(this);
@@ -211,12 +160,12 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     const last = whole ? offsetOrOptions : options === undefined ? callback : lengthOrCallback;
     // Numbers after no buffer at all are a forgotten buffer, not a wrong callback.
     const done = (whole && typeof last !== 'function' ? undefined : last) as Callback | undefined;
-    return this.#attempt(done, () => {
+    return attempt(done, () => {
       if (whole && typeof last === 'number') throw invalidArgType('buffer', VIEWS, bufferOrOptions);
       const buffer = whole ? (options?.buffer ?? Buffer.alloc(16384)) : bufferOrOptions;
       return options === undefined
-        ? this.#transfer(IOCB_CMD_PREAD, buffer, offsetOrOptions, lengthOrCallback, position, undefined, done)
-        : this.#transfer(IOCB_CMD_PREAD, buffer, options.offset, options.length, options.position, options, done);
+        ? this.#transfers.one(IOCB_CMD_PREAD, buffer, offsetOrOptions, lengthOrCallback, position, undefined, done)
+        : this.#transfers.one(IOCB_CMD_PREAD, buffer, options.offset, options.length, options.position, options, done);
     });
   }
 
@@ -262,10 +211,10 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     if (typeof data === 'string') return this.#writeText(data, offsetOrOptions, lengthOrCallback);
     const options = isOptions(offsetOrOptions) ? (offsetOrOptions as WriteOptions) : undefined;
     const done = (options === undefined ? callback : lengthOrCallback) as Callback | undefined;
-    return this.#attempt(done, () =>
+    return attempt(done, () =>
       options === undefined
-        ? this.#transfer(IOCB_CMD_PWRITE, data, offsetOrOptions, lengthOrCallback, position, undefined, done)
-        : this.#transfer(IOCB_CMD_PWRITE, data, options.offset, options.length, options.position, options, done),
+        ? this.#transfers.one(IOCB_CMD_PWRITE, data, offsetOrOptions, lengthOrCallback, position, undefined, done)
+        : this.#transfers.one(IOCB_CMD_PWRITE, data, options.offset, options.length, options.position, options, done),
     );
   }
 
@@ -325,7 +274,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   stat(options: StatOptions & { bigint: true }): Promise<BigIntStats>;
   stat(options?: StatOptions): Promise<Stats>;
   async stat(options?: StatOptions): Promise<Stats | BigIntStats> {
-    this.#open('fstat');
+    this.#handle.assertOpen('fstat');
     return await this.#handle.with((fd) => fstat(fd, options));
   }
 
@@ -338,8 +287,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     // null would empty the file by mistake; a negative length is 0, as Node has it.
     if (typeof length !== 'number') throw invalidArgType('len', 'of type number', length);
     const bytes = checkCount('len', Math.max(length, 0), Number.MAX_SAFE_INTEGER, 0);
-    this.#open('ftruncate');
-    await this.#exclusively(async (fd) => {
+    this.#handle.assertOpen('ftruncate');
+    await this.#handle.exclusively(async (fd) => {
       await ftruncate(fd, bytes);
       this.#target.size = bytes;
     });
@@ -356,8 +305,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   async preallocate(offset: number, length: number): Promise<void> {
     const from = checkCount('offset', offset, Number.MAX_SAFE_INTEGER, 0);
     const bytes = checkCount('length', length, Number.MAX_SAFE_INTEGER - from, 0);
-    this.#open('fallocate');
-    await this.#exclusively(async (fd) => {
+    this.#handle.assertOpen('fallocate');
+    await this.#handle.exclusively(async (fd) => {
       const result = await binding().fallocate(fd, 0, from, bytes);
       if (result < 0) throw systemError(result, 'fallocate', { path: this.#target.path, offset: from, length: bytes });
       if (from + bytes > this.#target.size) this.#target.size = from + bytes;
@@ -427,129 +376,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     );
   }
 
-  /** Runs what may throw; what it throws goes where the result would have gone. */
-  #attempt<T>(callback: Callback | undefined, run: () => Promise<T> | undefined): Promise<T> | undefined {
-    try {
-      if (callback !== undefined && typeof callback !== 'function') {
-        throw invalidArgType('callback', 'of type function', callback);
-      }
-      return run();
-    } catch (error) {
-      if (typeof callback !== 'function') return Promise.reject(error);
-      process.nextTick(callback, error);
-      return undefined;
-    }
-  }
-
-  #transfer(
-    op: number,
-    buffer: unknown,
-    offset: unknown,
-    length: unknown,
-    position: unknown,
-    options: RequestOptions | undefined,
-    callback: Callback | undefined,
-  ): Promise<unknown> | undefined {
-    const read = op === IOCB_CMD_PREAD;
-    this.#open(read ? 'read' : 'write');
-    const view = checkView('buffer', buffer, read ? undefined : 'a string or ');
-    const skip = checkCount('offset', offset, Number.MAX_SAFE_INTEGER, 0);
-    const wanted = length ?? Math.max(view.byteLength - skip, 0);
-    // In the order in which Node looks at them: nothing to do comes first.
-    if (read && wanted !== 0 && view.byteLength === 0) {
-      throw invalidArgValue('buffer', 'is empty and cannot be written', buffer);
-    }
-    if (!read || wanted !== 0) checkCount('offset', offset, view.byteLength, 0);
-    const bytes = checkCount('length', wanted, Math.max(view.byteLength - skip, 0), 0);
-    const at = checkPosition(position, bytes);
-    const checked = checkOptions(options);
-    this.#mayTransfer(checked);
-    const start: Start = (place, shape, done) =>
-      this.#engine.transfer(op, this.#target, view, skip, bytes, place, checked, shape, buffer, done);
-    return this.#place(read, at, bytes, start, read ? readShape : writeShape, buffer, callback, checked?.signal);
-  }
-
   #vectored(op: number, buffers: unknown, position: unknown, rest: unknown): Promise<unknown> | undefined {
-    const read = op === IOCB_CMD_PREAD;
     const callback = typeof rest === 'function' ? (rest as Callback) : undefined;
-    return this.#attempt(callback, () => {
-      this.#open(read ? 'read' : 'write');
-      const views = checkViews(buffers);
-      const bytes = views.reduce((sum, view) => sum + view.byteLength, 0);
-      const at = checkPosition(position, bytes);
-      const checked = callback === undefined ? checkOptions(rest as RequestOptions | undefined) : undefined;
-      this.#mayTransfer(checked);
-      const start: Start = (place, shape, done) =>
-        this.#engine.transferVector(op, this.#target, views, bytes, place, checked, shape, buffers, done);
-      return this.#place(read, at, bytes, start, read ? readVShape : writeVShape, buffers, callback, checked?.signal);
-    });
-  }
-
-  /** Starts a request where it belongs: at its position, at the end of a file that appends, or at the file's own position. */
-  #place(
-    read: boolean,
-    at: number | undefined,
-    bytes: number,
-    start: Start,
-    shape: Shape,
-    buffer: unknown,
-    callback: Callback | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<unknown> | undefined {
-    const appends = this.#target.append && !read;
-    if (at === undefined && !appends) return this.#inTurn(bytes, start, shape, buffer, callback, signal);
-    const place = at ?? 0;
-    if (!appends) this.#checkAlignment(place, bytes);
-    return start(place, shape, callback);
-  }
-
-  /** A request at the file's own position: it waits for the one before, because only that one's end says where it begins. */
-  #inTurn(
-    bytes: number,
-    start: Start,
-    shape: Shape,
-    buffer: unknown,
-    callback: Callback | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<unknown> | undefined {
-    // One that is aborted while it waits does not let the next one overtake those before.
-    const before = this.#turn;
-    let end = (): void => {};
-    this.#turn = new Promise((resolve) => {
-      end = () => before.then(resolve);
-    });
-    const result = this.#moveOn(before, end, bytes, start, callback === undefined ? shape : countShape, buffer, signal);
-    if (callback === undefined) return result;
-    result.then(
-      (moved) => callBack(callback, null, moved as number, buffer),
-      (error) => callBack(callback, error),
-    );
-    return undefined;
-  }
-
-  // One async function from the caller to the engine: V8 finds the caller's line only along promises that nobody else waits for.
-  async #moveOn(
-    before: Promise<void>,
-    end: () => void,
-    bytes: number,
-    start: Start,
-    shape: Shape,
-    buffer: unknown,
-    signal: AbortSignal | undefined,
-  ): Promise<unknown> {
-    // It counts from now on: close() waits for it although it has not begun.
-    this.#target.hold();
-    try {
-      await unlessAborted(before, signal);
-      const place = this.#nature.kind === 'stream' ? 0 : this.#position;
-      this.#checkAlignment(place, bytes);
-      const moved = (await start(place, countShape, undefined)) as number;
-      this.#position += moved;
-      return shape(moved, buffer);
-    } finally {
-      end();
-      this.#target.release();
-    }
+    return attempt(callback, () => this.#transfers.several(op, buffers, position, rest, callback));
   }
 
   async #writeText(text: string, position: unknown, encoding: unknown): Promise<WriteResult<string>> {
@@ -557,50 +386,25 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
       throw invalidArgValue('encoding', `is invalid for data of length ${text.length}`, encoding);
     }
     const bytes = Buffer.from(text, (encoding ?? 'utf8') as BufferEncoding);
-    const result = await this.#transfer(IOCB_CMD_PWRITE, bytes, 0, bytes.byteLength, position, undefined, undefined);
+    const result = await this.#transfers.one(
+      IOCB_CMD_PWRITE,
+      bytes,
+      0,
+      bytes.byteLength,
+      position,
+      undefined,
+      undefined,
+    );
     return { bytesWritten: (result as WriteResult<Buffer>).bytesWritten, buffer: text };
   }
 
   #command(op: number, name: string, options: unknown, callback: unknown): Promise<void> | undefined {
     const done = (typeof options === 'function' ? options : callback) as Callback | undefined;
-    return this.#attempt(done, () => {
-      this.#open(name);
+    return attempt(done, () => {
+      this.#handle.assertOpen(name);
       const checked = typeof options === 'function' ? undefined : checkOptions(options as RequestOptions | undefined);
       return this.#engine.command(op, this.#target, 0, checked, voidShape, done) as Promise<void> | undefined;
     });
-  }
-
-  /** Runs something that changes the file's size once the requests made earlier are done. */
-  async #exclusively(run: (fd: number) => Promise<void>): Promise<void> {
-    await this.#handle.with(async (fd) => {
-      await this.#target.idle();
-      await run(fd);
-    });
-  }
-
-  /** The descriptor; throws what Node's FileHandle rejects with once it is closed. */
-  #open(syscall: string): number {
-    if (!this.#handle.closing) return this.#target.fd;
-    const error = new Error('file closed: make the request before close(), or open the file again');
-    throw Object.assign(error, { code: 'EBADF', syscall, errno: -9 });
-  }
-
-  #checkAlignment(position: number, length: number): void {
-    const unit = this.alignment.offset;
-    if (unit === 1 || (position % unit === 0 && length % unit === 0)) return;
-    throw misaligned(this.#target.path, position, length, unit);
-  }
-
-  #mayTransfer(options: RequestOptions | undefined): void {
-    const { kind, nonblocking } = this.#nature;
-    // The kernel's own answer would be EINVAL, which explains nothing.
-    if (kind === 'directory') throw systemError(-EISDIR, 'read', { path: this.#target.path });
-    if (kind !== 'stream' || nonblocking || options?.nowait === true) return;
-    throw aioError(
-      'ERR_AIO_WOULD_BLOCK',
-      'This is a pipe, a socket or a terminal: a read or write could wait for ever, and with it the thread. Open it with O_NONBLOCK and ' +
-        'wait with context.poll(); where the kernel knows RWF_NOWAIT for it, not for a FIFO, { nowait: true } will do as well',
-    );
   }
 }
 
@@ -608,44 +412,6 @@ inspectAs(AioFile, (file) => {
   const { fd, path, state, direct, alignment } = file;
   return { fd, path, state, direct, alignment };
 });
-
-function misaligned(path: string | undefined, position: number, length: number, unit: number): CodedError {
-  return aioError(
-    'ERR_AIO_MISALIGNED',
-    `Direct I/O on ${path === undefined ? 'this file' : `'${path}'`} needs positions and lengths that are multiples of ${unit}: got ` +
-      `${length} bytes at ${position}. Round them (file.alignment says to what), or open with { direct: false }`,
-  );
-}
-
-/** Calls back; what it throws becomes an uncaught exception, as from any other callback, and not a rejection that nobody handles. */
-function callBack(callback: Callback, ...result: Parameters<Callback>): void {
-  try {
-    callback(...result);
-  } catch (thrown) {
-    process.nextTick(() => {
-      throw thrown;
-    });
-  }
-}
-
-/** Waits, unless the signal says to stop: then it rejects at once. */
-async function unlessAborted(before: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) {
-    await before;
-    return;
-  }
-  if (signal.aborted) throw abortError(signal);
-  let stop = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(abortError(signal));
-    signal.addEventListener('abort', stop);
-  });
-  try {
-    await Promise.race([before, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
-}
 
 /** An object that is options and not memory. */
 function isOptions(value: unknown): boolean {

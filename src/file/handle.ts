@@ -37,6 +37,13 @@ export class Handle implements Closable {
     return this.#closed;
   }
 
+  /** Throws what Node's FileHandle rejects with once it is closed. */
+  assertOpen(syscall: string): void {
+    if (!this.closing) return;
+    const error = new Error('file closed: make the request before close(), or open the file again');
+    throw Object.assign(error, { code: 'EBADF', syscall, errno: -9 });
+  }
+
   /** Runs something with the descriptor that is no request of the engine. It is waited for like one. */
   async with<T>(call: (fd: number) => Promise<T>): Promise<T> {
     const running = call(this.target.fd);
@@ -46,6 +53,14 @@ export class Handle implements Closable {
     } finally {
       this.#calls.delete(running);
     }
+  }
+
+  /** Runs something that changes the file's size, once the requests made earlier are done. */
+  async exclusively(run: (fd: number) => Promise<void>): Promise<void> {
+    await this.with(async (fd) => {
+      await this.target.idle();
+      await run(fd);
+    });
   }
 
   /** Resolves when nothing of the file is queued or in flight. */
