@@ -90,8 +90,7 @@ Value IoGetevents(const CallbackInfo& info) {
 Value IoCancel(const CallbackInfo& info) {
   Arguments args(info);
   const aio_context_t ctx = args.word(0);
-  void* iocb = args.address(1);
-  void* result = args.address(2);
+  void *iocb = args.address(1), *result = args.address(2);
   if (args.failed()) return Value();
   return answer(info.Env(), io_cancel(ctx, iocb, result));
 }
@@ -158,6 +157,9 @@ Value Madvise(const CallbackInfo& info) {
   return answer(info.Env(), madvise(buffer.Data(), buffer.ByteLength(), static_cast<int>(advice)));
 }
 
+// Makes nothing: EFAULT, for want of parameters, where the process may use io_uring.
+Value IoUringSetup(const CallbackInfo& info) { return answer(info.Env(), syscall(SYS_io_uring_setup, 0, nullptr)); }
+
 }  // namespace
 
 void Module::destroyRawContexts() {
@@ -176,6 +178,7 @@ void exportRaw(Napi::Env env, Napi::Object exports) {
   exports["readRing"] = Napi::Function::New<ReadRing>(env, "readRing");
   exports["addressOf"] = Napi::Function::New<AddressOf>(env, "addressOf");
   exports["madvise"] = Napi::Function::New<Madvise>(env, "madvise");
+  exports["io_uring_setup"] = Napi::Function::New<IoUringSetup>(env, "io_uring_setup");
   exports["MADV_DONTFORK"] = Number::New(env, MADV_DONTFORK);
   exports["MADV_HUGEPAGE"] = Number::New(env, MADV_HUGEPAGE);
 }

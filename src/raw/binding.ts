@@ -18,6 +18,8 @@ export interface Binding {
   readRing(ctx: bigint): RingHeader | undefined;
   addressOf(view: ArrayBufferLike | ArrayBufferView): bigint;
   madvise(buffer: ArrayBuffer, advice: number): number;
+  /** Whether io_uring is allowed, asked of the kernel: -EFAULT where it is. It makes nothing. */
+  io_uring_setup(): number;
   readonly MADV_DONTFORK: number;
   readonly MADV_HUGEPAGE: number;
   createContext(

@@ -62,6 +62,7 @@ export class FakeKernel {
       io_pgetevents: refuse,
       io_cancel: refuse,
       eventfd: refuse,
+      io_uring_setup: refuse,
       readRing: refuse,
       statx: refuse,
       fallocate: refuse,
