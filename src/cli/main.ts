@@ -6,6 +6,7 @@ import { type Command, type Terminal, UsageError } from './command.ts';
 const commands: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   bench: () => import('./bench/command.ts'),
   layout: () => import('./layout/command.ts'),
+  probe: () => import('./probe/command.ts'),
 };
 
 async function help(): Promise<string> {

@@ -14,6 +14,8 @@ export interface ChildOptions {
   launcher?: readonly string[];
   /** The child is killed after so long. Default 20 s. */
   timeLimitMs?: number;
+  /** Called once the child is started. */
+  onStart?: (child: { kill(signal: NodeJS.Signals): void }) => void;
   /** Called with the child's standard output so far, whenever there is more. */
   onOutput?: (stdout: string, child: { pid: number; kill(signal: NodeJS.Signals): void }) => void;
 }
@@ -31,7 +33,7 @@ export interface ChildResult {
 
 /** Runs an ES module, given as its source text or as the URL of its file, in a Node process of its own. It never rejects. */
 export function runNode(program: string | URL, options: ChildOptions = {}): Promise<ChildResult> {
-  const { args = [], env = {}, execArgv = [], launcher = [], timeLimitMs = 20_000, onOutput } = options;
+  const { args = [], env = {}, execArgv = [], launcher = [], timeLimitMs = 20_000, onStart, onOutput } = options;
   const script = typeof program === 'string' ? ['--input-type=module', '--eval', program] : [program.pathname];
   const [command, ...rest] = [...launcher, process.execPath, ...execArgv, ...script, ...args];
   const started = performance.now();
@@ -41,6 +43,7 @@ export function runNode(program: string | URL, options: ChildOptions = {}): Prom
     result.timedOut = true;
     child.kill('SIGKILL');
   }, timeLimitMs);
+  onStart?.({ kill: (signal) => child.kill(signal) });
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     result.stdout += text;
     onOutput?.(result.stdout, { pid: child.pid!, kill: (signal) => child.kill(signal) });

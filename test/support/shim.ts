@@ -73,8 +73,8 @@ export function seccompSkip(): string | false {
   return 'missing' in library ? library.missing : false;
 }
 
-/** The launcher that runs a program in which these system calls fail with this error number. */
-export function refusingLauncher(errno: number, ...syscalls: string[]): string[] {
+/** The launcher that runs a program in which these system calls fail with this error number, or end it (SIGSYS). */
+export function refusingLauncher(errno: number | 'kill', ...syscalls: string[]): string[] {
   const library = libraryFlags('libseccomp');
   if ('missing' in library) throw new Error(library.missing);
   return [compile('seccomp_run', library.flags), String(errno), syscalls.join(',')];
