@@ -66,9 +66,11 @@ test('every command of the documents is one that a test or .ci/run runs', () => 
     'npm ci && npm test',
     'npm pack',
     'npm install ./kaio-0.1.0.tgz',
-    'node examples/out/bare-metal.js',
     'npx kaio layout iocb --abi s390x',
     'npx kaio layout --help',
+    'seq 1000 | node examples/out/wal.js append /tmp/kaio-log',
+    'node examples/out/wal.js list /tmp/kaio-log',
+    'node examples/out/bare-metal.js',
   ]);
   expect(commands('CONTRIBUTING.md')).toEqual(['npm ci', 'npm run build', 'npm run check', 'npm test']);
   expect(read('.ci/run').split('\n')).toEqual(expect.arrayContaining(["sh -c 'npm ci && npm test'", 'npm run check']));
@@ -110,7 +112,7 @@ test('the links in the documents lead to files that are there', () => {
 
 test('every example has a test here', () => {
   const examples = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'));
-  expect(examples).toEqual(['bare-metal.ts', 'hundred-writes.ts']);
+  expect(examples).toEqual(['bare-metal.ts', 'hundred-writes.ts', 'wal.ts']);
 });
 
 test('bare-metal goes through its five steps with the installed package and leaves nothing behind', () => {
@@ -136,4 +138,22 @@ test('hundred-writes runs with the installed package and leaves nothing behind',
   const args = ['examples/out/hundred-writes.js', '--files', '10', '--size', '64KiB', '--dir', folder];
   expect(mustRun(process.execPath, args, installed.folder)).toMatch(/checksums right +10 of 10 +10 of 10 +10 of 10/);
   expect(leftIn(folder)).toEqual([]);
+});
+
+test('wal keeps the lines that it was given, and lists them', () => {
+  const log = join(folder, 'kaio-log');
+  const wal = commands('README.md').filter((command) => command.includes('wal.js'));
+  const [appended, listed] = wal.map((command) =>
+    mustRun('sh', ['-c', command.replace('/tmp/kaio-log', log)], installed.folder),
+  );
+  const numbers = Array.from({ length: 1000 }, (_, number) => number);
+  expect(appended).toBe(numbers.map((number) => `${number}\n`).join(''));
+  expect(listed).toBe(numbers.map((number) => `${number}\t${number + 1}\n`).join(''));
+  rmSync(log, { recursive: true });
+});
+
+test('wal says how to call it, and what is wrong', () => {
+  const wal = (...args: string[]) => run(process.execPath, ['examples/out/wal.js', ...args], installed.folder);
+  expect(wal('append')).toMatchObject({ status: 2, stderr: expect.stringContaining('Usage: wal append FOLDER') });
+  expect(wal('list', '/does/not/exist')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^wal: ENOENT/) });
 });
