@@ -20,11 +20,6 @@ export function contextCount(pid: number | 'self' = 'self'): number {
   return readFileSync(`/proc/${pid}/maps`, 'utf8').match(/\/\[aio\]/g)?.length ?? 0;
 }
 
-/** How many threads a process has. */
-export function threadCount(pid: number | 'self' = 'self'): number {
-  return readdirSync(`/proc/${pid}/task`).length;
-}
-
 /** Waits until a condition holds; false where it does not within the limit. */
 export async function eventually(condition: () => boolean, limitMs = 5000): Promise<boolean> {
   const end = performance.now() + limitMs;
