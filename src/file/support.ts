@@ -4,10 +4,11 @@ import { binding, findBinding, type Unsupported } from '../raw/binding.ts';
 const { EINVAL, ENOSYS } = constants.errno;
 
 /**
- * Whether asynchronous I/O works here, and if not, why: another platform, no native module for it, a kernel without it, or a security
- * policy that denies it. It asks the kernel, leaves nothing behind and never throws.
+ * Whether asynchronous I/O works here, and if not, why: another platform, a processor of 32 bits, no native module for this one, a kernel
+ * without it, or a security policy that denies it. It asks the kernel, leaves nothing behind and never throws.
  *
- * @returns `reason` is one of `'platform'`, `'native-module'`, `'kernel'` and `'denied'`; `message` says what to do about it.
+ * @returns `reason` is one of `'platform'`, `'architecture'`, `'native-module'`, `'kernel'` and `'denied'`; `message` says what to do
+ * about it.
  */
 export function support(): { supported: true } | Unsupported {
   const found = findBinding();

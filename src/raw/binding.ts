@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { aioError } from '../errors.ts';
@@ -103,7 +102,13 @@ export interface Unsupported {
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const BUILD = `To build it from source, run "npx node-gyp rebuild" in ${root} (this needs python3, make and a C++17 compiler)`;
+
+/** node-gyp 12 runs on every Node that kaio does; newer ones do not. */
+function howToBuild(): string {
+  const folder = root.slice(0, -1);
+  const quoted = /[^\w/.@:-]/.test(folder) ? `'${folder.replaceAll("'", "'\\''")}'` : folder;
+  return `To build it, which takes python3, make and a C++17 compiler, run: npx --yes node-gyp@12 rebuild --directory=${quoted}`;
+}
 
 let loaded: Binding | Unsupported | undefined;
 
@@ -113,14 +118,19 @@ function load(): Binding | Unsupported {
     const message = `Asynchronous I/O of the Linux kernel needs Linux; this is ${platform}. kaio/layout works everywhere`;
     return { supported: false, reason: 'platform', message };
   }
+  if (/^(arm|ia32|mips|mipsel|ppc|s390)$/.test(arch)) {
+    const message = `kaio needs a 64-bit process; this is ${arch}. kaio/layout works everywhere`;
+    return { supported: false, reason: 'architecture', message };
+  }
   try {
     const require = createRequire(import.meta.url);
     return (require('node-gyp-build') as (root: string) => Binding)(root);
   } catch (error) {
-    const built = existsSync(`${root}build/Release/kaio.node`) || existsSync(`${root}prebuilds/${platform}-${arch}`);
-    const why = built ? `it does not load here: ${String((error as Error).message)}` : 'none is built for it';
-    const message = `kaio has no native module for ${platform} ${arch}: ${why}. ${BUILD}`;
-    return { supported: false, reason: 'native-module', message };
+    const { message: cause } = error as Error;
+    const why = cause.startsWith('No native build was found')
+      ? `kaio brings no native module for ${arch} with this C library, but for x64 and arm64 with glibc`
+      : `kaio's native module does not load here: ${cause}`;
+    return { supported: false, reason: 'native-module', message: `${why}. ${howToBuild()}` };
   }
 }
 

@@ -1,14 +1,14 @@
-import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Installed, mustRun, root, run } from './installed.ts';
 
 let installed: Installed;
-let module: string;
+let folder: string;
 
 beforeAll(() => {
   installed = new Installed();
-  module = join(installed.folder, `node_modules/kaio/prebuilds/${process.platform}-${process.arch}/kaio.node`);
+  folder = join(installed.folder, 'node_modules/kaio');
 });
 
 afterAll(() => installed.remove());
@@ -27,38 +27,78 @@ test('the tarball has everything that package.json names, and what a build from 
   expect(wanted.filter((path) => !installed.tarball.files.includes(path))).toEqual([]);
 });
 
-test('the tarball has nothing else than what a user needs', () => {
-  const needed =
-    /^(dist\/|native\/|vectors\/layout\.json$|prebuilds\/|binding\.gyp$|package\.json$|(README|CHANGELOG)\.md$|LICENSE$)/;
-  expect(installed.tarball.files.filter((path) => !needed.test(path))).toEqual([]);
+test('the tarball has nothing else than what a user needs, and is small', () => {
+  const needed = [
+    /^(dist|prebuilds|native|docs)\//,
+    /^examples\/.*(?<!\.d)\.ts$/,
+    /^(vectors\/layout\.json|binding\.gyp|package\.json|LICENSE|[A-Z]+\.md)$/,
+  ];
+  const unneeded = /node_modules|\.map$|(^|\/)(package-lock|tsconfig|typedoc)\.json$/;
+  const { files, bytes, unpackedBytes } = installed.tarball;
+  const stray = files.filter((path) => !needed.some((pattern) => pattern.test(path)) || unneeded.test(path));
+  expect(stray).toEqual([]);
+  expect(bytes).toBeLessThan(1e6);
+  expect(unpackedBytes).toBeLessThan(3e6);
+});
+
+test('the links in the documents of the tarball lead to files in it', () => {
+  const documents = installed.tarball.files.filter((path) => path.endsWith('.md'));
+  const links = documents.flatMap((name) =>
+    [...readFileSync(join(folder, name), 'utf8').matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(([, link]) =>
+      join(dirname(name), link!),
+    ),
+  );
+  expect(links.length).toBeGreaterThan(20);
+  expect(links.filter((link) => !installed.tarball.files.includes(link))).toEqual([]);
+});
+
+test('installing runs no script, and no platform is refused', () => {
+  interface Installation {
+    packages: Record<string, Record<string, unknown>>;
+  }
+  const lockfile = readFileSync(join(installed.folder, 'node_modules/.package-lock.json'), 'utf8');
+  const { packages } = JSON.parse(lockfile) as Installation;
+  const names = Object.keys(packages).map((path) => path.replace('node_modules/', ''));
+  expect(names.sort()).toEqual(['kaio', 'node-addon-api', 'node-gyp-build']);
+  const fields = Object.values(packages).flatMap((entry) => Object.keys(entry));
+  expect(fields.filter((field) => /^(hasInstallScript|os|cpu|libc)$/.test(field))).toEqual([]);
+  // npm compiles on its own where a package with binding.gyp does not say so.
+  expect(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))).toMatchObject({ gypfile: false });
 });
 
 test('nothing in the tarball knows where it was built', () => {
-  const found = installed.tarball.files.filter((path) =>
-    readFileSync(join(installed.folder, 'node_modules/kaio', path)).includes(root),
-  );
+  const found = installed.tarball.files.filter((path) => readFileSync(join(folder, path)).includes(root));
   expect(found).toEqual([]);
 });
 
-test('the native module needs no libaio', ({ skip }) => {
+/** The native modules in the package: that of this machine, and those that `npm run prebuild` has made. */
+const modules = () =>
+  installed.tarball.files.filter((path) => path.startsWith('prebuilds/')).map((path) => join(folder, path));
+
+test('the native modules need no libaio', ({ skip }) => {
   skip(run('sh', ['-c', 'command -v readelf']).status !== 0, 'readelf (binutils) is not installed');
-  const needed = [...mustRun('readelf', ['-d', module]).matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(
-    ([, library]) => library!,
-  );
-  expect(needed).toContain('libc.so.6');
-  expect(needed.filter((library) => /aio|uring/.test(library))).toEqual([]);
-  const resolved = mustRun('ldd', [module]);
-  expect(resolved).toContain('libc.so.6');
-  expect(resolved).not.toMatch(/aio|uring|not found/);
+  expect(modules()).toContain(join(folder, `prebuilds/linux-${process.arch}/kaio.glibc.node`));
+  for (const module of modules()) {
+    const needed = [...mustRun('readelf', ['-d', module]).matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(
+      ([, library]) => library!,
+    );
+    expect(needed).toContain('libc.so.6');
+    expect(needed.filter((library) => /aio|uring/.test(library))).toEqual([]);
+  }
 });
 
-test('the native module asks for no symbol newer than glibc 2.28 and the libstdc++ of GCC 8', ({ skip }) => {
-  skip(run('sh', ['-c', 'command -v objdump']).status !== 0, 'objdump (binutils) is not installed');
+test('the native modules ask for no symbol newer than glibc 2.28 and the libstdc++ of GCC 8', ({ skip }) => {
+  skip(run('sh', ['-c', 'command -v readelf']).status !== 0, 'readelf (binutils) is not installed');
   const newest: Record<string, number[]> = { GLIBC: [2, 28], GLIBCXX: [3, 4, 25] };
-  const symbols = [...mustRun('objdump', ['-T', module]).matchAll(/\((GLIBC|GLIBCXX)_([\d.]+)\)\s+(\w+)/g)];
-  const tooNew = symbols.filter(([, library, version]) => isNewer(version!.split('.').map(Number), newest[library!]!));
-  expect(symbols.length).toBeGreaterThan(0);
-  expect(tooNew.map(([, library, version, symbol]) => `${symbol} of ${library} ${version}`)).toEqual([]);
+  for (const module of modules()) {
+    const table = mustRun('readelf', ['--dyn-syms', '--wide', module]);
+    const symbols = [...table.matchAll(/UND (\w+)@+(GLIBC|GLIBCXX)_([\d.]+)/g)];
+    const tooNew = symbols.filter(([, , library, version]) =>
+      isNewer(version!.split('.').map(Number), newest[library!]!),
+    );
+    expect(symbols.length).toBeGreaterThan(0);
+    expect(tooNew.map(([, symbol, library, version]) => `${symbol} of ${library} ${version}`)).toEqual([]);
+  }
 });
 
 function isNewer(version: number[], limit: number[]): boolean {
@@ -66,16 +106,57 @@ function isNewer(version: number[], limit: number[]): boolean {
   return at !== -1 && version[at]! > (limit[at] ?? 0);
 }
 
-test('where there is no module for a machine, it can be built from the installed package', () => {
-  const folder = join(installed.folder, 'node_modules/kaio');
-  rmSync(join(folder, 'prebuilds'), { recursive: true });
-  const probe = ['-e', "import('kaio').then(({ support }) => console.log(JSON.stringify(support())))"];
-  const missing = JSON.parse(mustRun('node', probe, installed.folder)) as { reason: string; message: string };
-  expect(missing.reason).toBe('native-module');
-  expect(missing.message).toContain(`"npx node-gyp rebuild" in ${folder}`);
+/** What a program says of support() where a script that is loaded first has changed what the process says of the machine. */
+function supportWhere(change: string): { reason: string; message: string } {
+  installed.write('machine.mjs', change);
+  installed.write(
+    'program.mjs',
+    `import { AioContext, support } from 'kaio';
+    import { io_setup } from 'kaio/raw';
+    import { layoutOf } from 'kaio/layout';
+    if (layoutOf('iocb').size !== 64) throw new Error('no layout');
+    const { supported, ...answer } = support();
+    if (supported) throw new Error('supported');
+    for (const use of [() => new AioContext(), () => io_setup(1)]) {
+      try { use(); throw new Error('it worked'); } catch (error) {
+        if (error.code !== 'ERR_AIO_UNSUPPORTED' || error.message !== answer.message) throw error;
+      }
+    }
+    console.log(JSON.stringify(answer));`,
+  );
+  return JSON.parse(mustRun('node', ['--import', './machine.mjs', 'program.mjs'], installed.folder));
+}
 
-  // npm runs it with the settings for node-gyp that this machine has, as npx would.
-  mustRun('npm', ['exec', '--', 'node-gyp', 'rebuild', '--directory', folder, '--silent']);
+test.each(['darwin', 'win32'])('on %s kaio/layout works, and support() says what does not', (platform) => {
+  const { reason, message } = supportWhere(`Object.defineProperty(process, 'platform', { value: '${platform}' });`);
+  expect(reason).toBe('platform');
+  expect(message).toContain(`this is ${platform}. kaio/layout works everywhere`);
+  const layout = ['--import', './machine.mjs', 'node_modules/kaio/dist/cli/main.js', 'layout', 'iocb'];
+  expect(mustRun('node', layout, installed.folder)).toContain('aio_lio_opcode');
+});
+
+test('where a process has 32 bits support() says so, and nobody is sent to build what does not compile', () => {
+  const { reason, message } = supportWhere("Object.defineProperty(process, 'arch', { value: 'arm' });");
+  expect(reason).toBe('architecture');
+  expect(message).not.toContain('node-gyp');
+});
+
+test('a native module that does not load is told from none', () => {
+  writeFileSync(join(folder, `prebuilds/linux-${process.arch}/kaio.glibc.node`), 'no module');
+  const { reason, message } = supportWhere('');
+  expect(reason).toBe('native-module');
+  expect(message).toMatch(/does not load here: .*kaio\.glibc\.node/);
+});
+
+test('where there is no module for a machine, the command that support() names builds it', () => {
+  rmSync(join(folder, 'prebuilds'), { recursive: true });
+  const { reason, message } = supportWhere('');
+  expect(reason).toBe('native-module');
+  expect(message).toContain('kaio brings no native module');
+
+  const [, command] = /run: (npx .*)$/.exec(message)!;
+  mustRun('sh', ['-c', command!], installed.folder);
   expect(existsSync(join(folder, 'build/Release/kaio.node'))).toBe(true);
+  const probe = ['-e', "import('kaio').then(({ support }) => console.log(JSON.stringify(support())))"];
   expect(JSON.parse(mustRun('node', probe, installed.folder))).toEqual({ supported: true });
 }, 240_000);

@@ -53,14 +53,22 @@ export interface Tarball {
   path: string;
   /** The paths of the files in it. */
   files: string[];
+  bytes: number;
+  unpackedBytes: number;
 }
 
 /** Makes the tarball in `folder` from what is built already: `npm test` has just done that. */
 export function pack(folder: string): Tarball {
   const printed = mustRun('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder]);
-  const answer = JSON.parse(printed) as { filename: string; files: { path: string }[] }[];
-  const [{ filename, files }] = answer as [{ filename: string; files: { path: string }[] }];
-  return { path: join(folder, filename), files: files.map(({ path }) => path).sort() };
+  interface Packed {
+    filename: string;
+    files: { path: string }[];
+    size: number;
+    unpackedSize: number;
+  }
+  const [{ filename, files, size, unpackedSize }] = JSON.parse(printed) as [Packed];
+  const paths = files.map(({ path }) => path).sort();
+  return { path: join(folder, filename), files: paths, bytes: size, unpackedBytes: unpackedSize };
 }
 
 export class Installed {
