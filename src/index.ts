@@ -16,6 +16,7 @@ export type { AioErrorCode, CodedError, SystemError } from './errors.ts';
 export { AioContext, type AioContextOptions, type PollOptions } from './file/context.ts';
 export { AioFile } from './file/file.ts';
 export type { AttachOptions, FileOptions } from './file/open.ts';
+export type { AioReadStream, ReadStreamOptions } from './file/readstream.ts';
 export type {
   ReadOptions,
   ReadResult,
@@ -25,6 +26,8 @@ export type {
   WriteVResult,
 } from './file/results.ts';
 export { support } from './file/support.ts';
+export type { WebStreamOptions } from './file/webstream.ts';
+export type { AioWriteStream, WriteStreamOptions } from './file/writestream.ts';
 export type { Unsupported } from './raw/binding.ts';
 
 /** Options of {@link open}. */

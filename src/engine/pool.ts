@@ -134,12 +134,21 @@ export class Pool {
     if (!Number.isSafeInteger(byteLength) || byteLength < 1) {
       throw outOfRange('byteLength', 'a whole number of bytes, at least 1', byteLength);
     }
+    const fresh = this.#fresh;
+    const buffer = this.tryAllocate(byteLength);
+    if (buffer === undefined) throw this.#exhausted(byteLength);
+    const offset = buffer.byteOffset;
+    if (offset < fresh) this.bytes.fill(0, offset, Math.min(offset + this.#buffers.get(offset)!.length, fresh));
+    return buffer;
+  }
+
+  /** The same without clearing it, for those who overwrite it anyway; undefined where no run is long enough. */
+  tryAllocate(byteLength: number): PoolBuffer | undefined {
     const offset = this.#runs.take(byteLength);
-    if (offset === -1) throw this.#exhausted(byteLength);
+    if (offset === -1) return undefined;
     const length = this.#runs.lengthOf(offset) ?? 0;
     this.#owned.fill(1, offset / RUN_BYTES, (offset + length) / RUN_BYTES);
     this.#buffers.set(offset, { length, doomed: false });
-    if (offset < this.#fresh) this.bytes.fill(0, offset, Math.min(offset + length, this.#fresh));
     this.#fresh = Math.max(this.#fresh, offset + length);
     const buffer = Buffer.from(this.arena.buffer, offset, byteLength);
     new Place(buffer, this, offset, byteLength);

@@ -6,6 +6,8 @@ import {
   type StatOptions,
   type Stats,
 } from 'node:fs';
+import { createInterface, type Interface } from 'node:readline';
+import type { ReadableStream } from 'node:stream/web';
 import { promisify } from 'node:util';
 import type { Engine, RequestOptions } from '../engine/engine.ts';
 import { knownLength } from '../engine/pool.ts';
@@ -19,6 +21,7 @@ import type { AioContext } from './context.ts';
 import { forget, watchForDrop } from './dropped.ts';
 import type { Handle } from './handle.ts';
 import { inspectAs } from './inspect.ts';
+import { AioReadStream, type ReadStreamOptions } from './readstream.ts';
 import {
   type Position,
   type ReadCallback,
@@ -34,7 +37,10 @@ import {
   writeShape,
 } from './results.ts';
 import type { Nature } from './storage.ts';
+import { Streams } from './streams.ts';
 import { attempt, Transfers } from './transfers.ts';
+import { type WebStreamOptions, webStream } from './webstream.ts';
+import { AioWriteStream, type WriteStreamOptions } from './writestream.ts';
 
 const fstat = promisify(fstatCallback) as (fd: number, options?: StatOptions) => Promise<Stats | BigIntStats>;
 const ftruncate = promisify(ftruncateCallback);
@@ -66,6 +72,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   readonly #handle: Handle;
   readonly #nature: Nature;
   readonly #transfers: Transfers;
+  readonly #streams: Streams;
+  /** It is being closed, but streams of it come first. */
+  #ending: Promise<void> | undefined;
 
   /** Use `open` or `context.open`. */
   constructor(context: AioContext, handle: Handle, nature: Nature) {
@@ -76,6 +85,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     this.#target = handle.target;
     this.#nature = nature;
     this.#transfers = new Transfers(handle, nature);
+    const isStream = nature.kind === 'stream';
+    this.#streams = new Streams(handle.engine.pool, this.#transfers.position, isStream, isStream || nature.append);
     this.direct = nature.direct;
     this.alignment = Object.freeze({ ...nature.alignment });
     const self = new WeakRef(this);
@@ -96,7 +107,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   /** Whether it is idle, has requests that are not finished, is closing, or is closed. */
   get state(): 'idle' | 'busy' | 'closing' | 'closed' {
     if (this.#handle.closed) return 'closed';
-    if (this.#handle.closing) return 'closing';
+    if (this.#handle.closing || this.#ending !== undefined) return 'closing';
     return this.#target.open > 0 ? 'busy' : 'idle';
   }
 
@@ -313,6 +324,52 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     });
   }
 
+  /**
+   * Reads the file as a stream (`FileHandle.createReadStream`, with the same events and properties), with several requests under way. Unless
+   * `autoClose` is false, it closes the file at its end.
+   *
+   * @throws Node's argument errors. The stream's `'error'` has what {@link read} rejects with.
+   * @example
+   * ```ts
+   * import { pipeline } from 'node:stream/promises';
+   *
+   * await pipeline(file.createReadStream({ start: 0, end: 1023 }), response);
+   * for await (using chunk of file.createReadStream({ zeroCopy: true })) hash.update(chunk);
+   * ```
+   */
+  createReadStream(options?: ReadStreamOptions): AioReadStream {
+    return new AioReadStream(this, this.#streams, options);
+  }
+
+  /**
+   * Writes the file as a stream (`FileHandle.createWriteStream`, with the same events and properties), with several requests under way: the
+   * callback of `write` says that data was taken, `'finish'` that all of it is in the file. Unless `autoClose` is false, it then closes the
+   * file.
+   *
+   * @throws Node's argument errors. The stream's `'error'` has what {@link write} rejects with; bytes behind those may be written.
+   */
+  createWriteStream(options?: WriteStreamOptions): AioWriteStream {
+    return new AioWriteStream(this, this.#streams, options);
+  }
+
+  /**
+   * Reads the file as a web stream of bytes, with several requests under way. Its reader may bring its own memory
+   * (`getReader({ mode: 'byob' })`). The file stays open at its end unless `autoClose` is true.
+   *
+   * @throws Node's argument errors, and `ERR_INVALID_STATE` where the file is closed or closing.
+   */
+  readableWebStream(options?: WebStreamOptions): ReadableStream<Uint8Array> {
+    if (this.state === 'closing' || this.state === 'closed') {
+      throw Object.assign(new Error('Invalid state: The file is closed'), { code: 'ERR_INVALID_STATE' });
+    }
+    return webStream(this, this.#streams, options);
+  }
+
+  /** Reads the file line by line (`FileHandle.readLines`): `for await (const line of file.readLines())`. Options are those of {@link createReadStream}. */
+  readLines(options?: ReadStreamOptions): Interface {
+    return createInterface({ input: this.createReadStream(options), crlfDelay: Number.POSITIVE_INFINITY });
+  }
+
   /** Resolves when nothing of this file is queued or in flight, aborted requests included. */
   drain(): Promise<void> {
     return this.#handle.drain();
@@ -320,12 +377,14 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /**
    * Refuses new requests, waits for those that were made, and closes the descriptor: one that is used again can never receive an old
-   * write. An attached descriptor stays open. Safe to call again.
+   * write. Streams come first: those that read end at once, those that write when what they were given is written. An attached descriptor stays open. Safe to call again.
    *
    * @throws (rejects) the system error of close(2); the descriptor is gone all the same.
    */
   close(): Promise<void> {
-    return this.#handle.close();
+    if (this.#streams.empty) return this.#handle.close();
+    this.#ending ??= this.#streams.end().then(() => this.#handle.close());
+    return this.#ending;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

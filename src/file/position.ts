@@ -16,6 +16,19 @@ export class OwnPosition {
     this.#target = target;
   }
 
+  /** Where it is once the requests that were made earlier are done. */
+  current(): Promise<number> {
+    return this.inTurn(
+      undefined,
+      async () => 0,
+      () => this.#bytes,
+    );
+  }
+
+  moveTo(position: number): void {
+    this.#bytes = position;
+  }
+
   /** Runs a request in its turn; it resolves to the bytes that it moved. */
   // One async function from the caller to the engine: V8 finds the caller's line only along promises that nobody else waits for.
   async inTurn<T>(

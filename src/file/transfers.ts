@@ -18,12 +18,13 @@ type Start = (place: number, shape: Shape, callback: Callback | undefined) => Pr
 export class Transfers {
   readonly #handle: Handle;
   readonly #nature: Nature;
-  readonly #position: OwnPosition;
+  /** Where requests begin that say nothing of it. */
+  readonly position: OwnPosition;
 
   constructor(handle: Handle, nature: Nature) {
     this.#handle = handle;
     this.#nature = nature;
-    this.#position = new OwnPosition(handle.target);
+    this.position = new OwnPosition(handle.target);
   }
 
   /** Reads into or writes from one view. Throws what is wrong with the arguments. */
@@ -108,10 +109,10 @@ export class Transfers {
       this.#checkAlignment(place, bytes);
       return start(place, countShape, undefined) as Promise<number>;
     };
-    if (callback === undefined) return this.#position.inTurn(signal, run, (moved) => shape(moved, buffer));
+    if (callback === undefined) return this.position.inTurn(signal, run, (moved) => shape(moved, buffer));
     callBackWith(
       callback,
-      this.#position.inTurn(signal, run, (moved) => moved),
+      this.position.inTurn(signal, run, (moved) => moved),
       buffer,
     );
     return undefined;

@@ -1,6 +1,8 @@
 // Every operation in every state of its file and its context, each with one defined result. The rows are held against what the classes
 // export: a method that is added without a row makes this fail.
 import { writeFileSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
+import { finished } from 'node:stream/promises';
 import { inspect } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import * as kaio from '../../src/index.ts';
@@ -166,6 +168,38 @@ const fileRows: Record<string, Row> = {
     run: async ({ file }) => same(await file.preallocate(0, BYTES), undefined),
     ...onDescriptor,
     ...unabortable,
+  },
+  createReadStream: {
+    run: async ({ file, signal }) => same((await buffer(file.createReadStream({ start: 0, signal }))).length, BYTES),
+    ...onDescriptor,
+    ...abortable,
+  },
+  createWriteStream: {
+    run: async ({ file, signal }) => {
+      const stream = file.createWriteStream({ start: 0, signal });
+      stream.end(Buffer.alloc(BYTES, 'x'));
+      await finished(stream);
+    },
+    ...onDescriptor,
+    ...abortable,
+    // It gathers what it is given first: test/unit/writestream.test.ts aborts it later.
+    'aborted in flight': 'it was never in flight',
+  },
+  readableWebStream: {
+    run: async ({ file }) => same((await buffer(file.readableWebStream({ start: 0 }))).length, BYTES),
+    ...onDescriptor,
+    closing: 'ERR_INVALID_STATE',
+    closed: 'ERR_INVALID_STATE',
+    'context closing': 'ERR_INVALID_STATE',
+    'context closed': 'ERR_INVALID_STATE',
+    ...unabortable,
+  },
+  readLines: {
+    run: async ({ file, signal }) => {
+      for await (const line of file.readLines({ start: 0, signal })) same(line.length, BYTES);
+    },
+    ...onDescriptor,
+    ...abortable,
   },
   drain: { run: async ({ file }) => same(await file.drain(), undefined), ...always },
   close: { run: async ({ file }) => same(await file.close(), undefined), ...always },

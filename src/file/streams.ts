@@ -1,0 +1,92 @@
+import type { Pool } from '../engine/pool.ts';
+import { invalidArgType, outOfRange } from '../errors.ts';
+import { checkCount } from './arguments.ts';
+import type { AioFile } from './file.ts';
+import type { OwnPosition } from './position.ts';
+
+/** A stream that uses a file's descriptor. */
+export interface Streaming {
+  /** Ends it: a stream that reads at once, one that writes when everything it was given is written. */
+  close(): void;
+}
+
+/** Bytes of one request of a stream, unless its `highWaterMark` says otherwise. A direct read has no readahead of the kernel's. */
+export const DEFAULT_CHUNK_BYTES: number = 256 * 1024;
+/** Requests of a stream in flight, unless `inFlight` says otherwise: twice what it takes to keep an NVMe disk busy with such chunks. */
+const DEFAULT_IN_FLIGHT = 8;
+const MAX_IN_FLIGHT = 1024;
+const PAGE_BYTES = 4096;
+
+/** What the streams of one file have in common: what they must know of it, and who they are, so that its close() can end them. */
+export class Streams {
+  /** Where ordinary chunks lie while the kernel has them, and where chunks come from that are handed out as they are. */
+  readonly pool: Pool;
+  readonly position: OwnPosition;
+  /** A pipe, a socket, a terminal or a file that appends: it knows no positions, so its requests go one after another. */
+  readonly readsInTurn: boolean;
+  readonly writesInTurn: boolean;
+  readonly #open = new Set<Streaming>();
+  #whenEmpty: (() => void) | undefined;
+
+  constructor(pool: Pool, position: OwnPosition, readsInTurn: boolean, writesInTurn: boolean) {
+    this.pool = pool;
+    this.position = position;
+    this.readsInTurn = readsInTurn;
+    this.writesInTurn = writesInTurn;
+  }
+
+  get empty(): boolean {
+    return this.#open.size === 0;
+  }
+
+  /** A stream begins to use the file. */
+  join(stream: Streaming): void {
+    this.#open.add(stream);
+  }
+
+  /** Nothing of the stream is in flight any more, and nothing more will come. */
+  leave(stream: Streaming): void {
+    if (!this.#open.delete(stream) || !this.empty) return;
+    this.#whenEmpty?.();
+    this.#whenEmpty = undefined;
+  }
+
+  /** Ends every stream and resolves when none uses the file any more. */
+  async end(): Promise<void> {
+    const left = new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve;
+    });
+    for (const stream of this.#open) stream.close();
+    await left;
+  }
+}
+
+/** Bytes of a request for chunks of `highWaterMark` bytes: aligned, and at least a page, from which smaller chunks are cut. */
+export function requestBytes(file: AioFile, highWaterMark: number): number {
+  const unit = Math.max(file.alignment.offset, PAGE_BYTES);
+  return Math.max(unit, highWaterMark - (highWaterMark % unit));
+}
+
+export function checkObject(options: unknown): void {
+  if (typeof options !== 'object' || options === null) throw invalidArgType('options', 'of type object', options);
+}
+
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw invalidArgType('options.signal', 'an instance of AbortSignal', signal);
+}
+
+/** The option `inFlight`. */
+export function checkInFlight(value: unknown): number {
+  const count = checkCount('inFlight', value, MAX_IN_FLIGHT, DEFAULT_IN_FLIGHT);
+  if (count < 1) throw outOfRange('inFlight', `>= 1 && <= ${MAX_IN_FLIGHT}`, value);
+  return count;
+}
+
+/** The option `end`, a last byte. */
+export function checkEnd(end: number | undefined, start = 0): number {
+  if (end === undefined || end === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
+  checkCount('end', end, Number.MAX_SAFE_INTEGER, 0);
+  if (start > end) throw outOfRange('start', `<= "end" (here: ${end})`, start);
+  return end;
+}

@@ -1,0 +1,234 @@
+import { addAbortSignal, Writable } from 'node:stream';
+import { invalidArgType } from '../errors.ts';
+import { checkCount } from './arguments.ts';
+import type { AioFile } from './file.ts';
+import {
+  checkInFlight,
+  checkObject,
+  checkSignal,
+  DEFAULT_CHUNK_BYTES,
+  requestBytes,
+  type Streaming,
+  type Streams,
+} from './streams.ts';
+import { dispose, WriteBehind } from './writebehind.ts';
+
+/** Options of `file.createWriteStream`: those of `FileHandle.createWriteStream`, and kaio's own. */
+export interface WriteStreamOptions {
+  /** Encoding of strings; default `'utf8'`. */
+  encoding?: BufferEncoding | null | undefined;
+  /** Close the file when the stream is finished or fails; default true. Destroying it without an error closes the file in any case, as in Node. */
+  autoClose?: boolean | undefined;
+  /** Emit `'close'` once the stream is destroyed; default true. */
+  emitClose?: boolean | undefined;
+  /** Where in the file to begin, in bytes. By default at the file's own position, which then moves on; a file that appends, at its end. */
+  start?: number | undefined;
+  /** `write` returns false from so many waiting bytes on; also bytes of one request, rounded down to the file's alignment; default 256 KiB. */
+  highWaterMark?: number | undefined;
+  /** Makes everything durable (`file.sync`) before `'finish'`; default false. */
+  flush?: boolean | undefined;
+  /** Destroys the stream with an AbortError when it aborts. */
+  signal?: AbortSignal | undefined;
+  /** Requests under way or being filled, 1 to 1024; default 8. It takes so many times `highWaterMark` of memory, at least twice. */
+  inFlight?: number | undefined;
+  /**
+   * Takes chunks of `context.allocate` (or of a read stream with `zeroCopy`) over: writes them as they are where they are whole blocks, and
+   * disposes them when they are written. Default false: what is written is copied, and yours again when `write` has called back.
+   */
+  zeroCopy?: boolean | undefined;
+  /**
+   * Bytes that will be written, if you know: reserved beforehand (`file.preallocate`), and cut off at the end where fewer came. Without it
+   * each write extends the file, and the kernel does one at a time.
+   */
+  preallocate?: number | undefined;
+}
+
+/**
+ * Writes a file with several requests under way. It has what the stream of `FileHandle.createWriteStream` has; `file.createWriteStream`
+ * makes it. The callback of `write` says that data is taken, `'finish'` that all of it is in the file.
+ */
+export class AioWriteStream extends Writable implements Streaming {
+  /** Where in the file to begin, as it was given. */
+  readonly start: number | undefined;
+  readonly autoClose: boolean;
+  readonly flush: boolean;
+  readonly #file: AioFile;
+  readonly #streams: Streams;
+  readonly #options: WriteStreamOptions;
+  readonly #inFlight: number;
+  readonly #chunkBytes: number;
+  #behind: WriteBehind | undefined;
+  /** The size of the file before space was reserved. */
+  #sizeBefore: number | undefined;
+  /** Chunks that were given away and that nobody has disposed yet, as far as we know. */
+  readonly #given = new Set<object>();
+  #closing = false;
+  #left = false;
+
+  /** Use `file.createWriteStream`. */
+  constructor(file: AioFile, streams: Streams, options: WriteStreamOptions = {}) {
+    checkObject(options);
+    const { highWaterMark = DEFAULT_CHUNK_BYTES, autoClose = true, emitClose = true, flush = false } = options;
+    const { encoding, signal, start } = options;
+    checkSignal(signal);
+    checkCount('start', start, MAX, 0);
+    checkCount('preallocate', options.preallocate, MAX - (start ?? 0), 0);
+    if (typeof flush !== 'boolean') throw invalidArgType('options.flush', 'of type boolean', flush);
+    const chunkBytes = Math.max(checkCount('highWaterMark', highWaterMark, MAX, 0), 1);
+    const inFlight = checkInFlight(options.inFlight);
+    super({
+      highWaterMark,
+      emitClose,
+      autoDestroy: autoClose,
+      ...(encoding ? { defaultEncoding: encoding } : {}),
+    });
+    this.start = start;
+    this.autoClose = autoClose;
+    this.flush = flush;
+    this.#file = file;
+    this.#streams = streams;
+    this.#options = options;
+    this.#inFlight = inFlight;
+    this.#chunkBytes = chunkBytes;
+    streams.join(this);
+    // Not by the constructor above: a signal that is aborted already would destroy what is not there yet.
+    if (signal !== undefined) addAbortSignal(signal, this);
+  }
+
+  /** Bytes that are in the file so far. */
+  get bytesWritten(): number {
+    return this.#behind?.bytesWritten ?? 0;
+  }
+
+  /** The path that the file was opened with. */
+  get path(): string | undefined {
+    return this.#file.path;
+  }
+
+  /** The file's descriptor; null once the stream has let go of it. */
+  get fd(): number | null {
+    return this.#left ? null : this.#file.fd;
+  }
+
+  /** Whether there is no descriptor: false until the stream is closed. */
+  get pending(): boolean {
+    return this.fd === null;
+  }
+
+  /** Writes what it was given, ends the stream and closes the file; the callback is called when that is done. */
+  close(callback?: () => void): void {
+    if (callback !== undefined) {
+      if (this.closed) process.nextTick(callback);
+      else this.once('close', callback);
+    }
+    this.#closing = true;
+    if (this.writableFinished || this.errored) this.destroy();
+    else this.once('finish', () => this.destroy()).end();
+  }
+
+  override _construct(callback: (error?: Error | null) => void): void {
+    this.#begin().then(() => callback(), callback);
+  }
+
+  async #begin(): Promise<void> {
+    const { preallocate = 0, zeroCopy = false } = this.#options;
+    const begin = this.start ?? (this.#streams.writesInTurn ? 0 : await this.#streams.position.current());
+    if (preallocate > 0 && !this.#streams.writesInTurn) await this.#reserve(begin, preallocate);
+    const options = {
+      begin,
+      requestBytes: requestBytes(this.#file, this.#chunkBytes),
+      inFlight: this.#inFlight,
+      takesOver: zeroCopy,
+    };
+    this.#behind = new WriteBehind(this.#file, this.#streams, options, (error) => this.destroy(error));
+  }
+
+  async #reserve(begin: number, bytes: number): Promise<void> {
+    const { size } = await this.#file.stat();
+    try {
+      await this.#file.preallocate(begin, bytes);
+      this.#sizeBefore = size;
+    } catch (error) {
+      // Without it writing is only slower.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOTSUP') throw error;
+    }
+  }
+
+  override write(chunk: unknown, ...rest: unknown[]): boolean {
+    if (this.#options.zeroCopy === true && typeof chunk === 'object' && chunk !== null) this.#given.add(chunk);
+    return super.write(chunk, ...(rest as [BufferEncoding]));
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    this.#take([chunk], callback);
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error | null) => void): void {
+    this.#take(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    );
+  }
+
+  #take(chunks: Buffer[], callback: (error?: Error | null) => void): void {
+    const behind = this.#behind!;
+    behind.write(chunks, (error) => {
+      for (const chunk of chunks) this.#given.delete(chunk);
+      if (this.start === undefined) this.#streams.position.moveTo(behind.position);
+      this.#report(error, callback);
+    });
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    this.#behind!.finish((error) => {
+      if (error) this.#report(error, callback);
+      else
+        this.#complete().then(
+          () => callback(),
+          (failure) => this.#report(failure, callback),
+        );
+    });
+  }
+
+  /** With `autoClose: false` an error does not destroy the stream; one that is being closed must not stay for ever, though. */
+  #report(error: Error | null | undefined, callback: (error?: Error | null) => void): void {
+    callback(error);
+    if (error && this.#closing) process.nextTick(() => this.destroy());
+  }
+
+  async #complete(): Promise<void> {
+    await this.#cutOff();
+    if (this.flush) await this.#file.sync();
+  }
+
+  /** Takes back what was reserved and not written. */
+  async #cutOff(): Promise<void> {
+    if (this.#sizeBefore === undefined) return;
+    const size = Math.max(this.#sizeBefore, this.#behind!.end);
+    this.#sizeBefore = undefined;
+    await this.#file.truncate(size);
+  }
+
+  /** With `autoClose: false` the file outlives an error. */
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#leave(error !== null && !this.autoClose).then(
+      () => callback(error),
+      (closing: Error) => callback(error ?? closing),
+    );
+  }
+
+  async #leave(keepsOpen: boolean): Promise<void> {
+    await new Promise<void>((resolve) => (this.#behind === undefined ? resolve() : this.#behind.stop(resolve)));
+    for (const chunk of this.#given) dispose(chunk);
+    this.#given.clear();
+    try {
+      await this.#cutOff();
+    } finally {
+      this.#left = true;
+      this.#streams.leave(this);
+      if (!keepsOpen) await this.#file.close();
+    }
+  }
+}
+
+const MAX = Number.MAX_SAFE_INTEGER;

@@ -1,0 +1,89 @@
+import { randomFillSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AioContext, type AioFile } from '../../src/index.ts';
+import { outcomeOf } from '../support/outcome.ts';
+import { eventually } from '../support/proc.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+const folder = scratchFolder();
+const path = `${folder}/file`;
+const content = randomFillSync(Buffer.alloc(300_003));
+
+let context: AioContext;
+
+beforeAll(() => {
+  writeFileSync(path, content);
+  context = new AioContext({ depth: 32, memory: 8 << 20 });
+});
+afterAll(() => context.close());
+
+const opened = (): Promise<AioFile> => context.open(path, 'r', { direct: 'auto' });
+
+test('a reader without memory of its own gets all bytes, and the file stays open', async () => {
+  const file = await opened();
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of file.readableWebStream({ highWaterMark: 20_000 })) chunks.push(chunk);
+  expect(Buffer.concat(chunks).equals(content)).toBe(true);
+  expect(Math.max(...chunks.map(({ length }) => length))).toBe(16_384);
+  expect(await eventually(() => file.state === 'idle')).toBe(true);
+  await file.close();
+});
+
+test('a reader with memory of its own gets the bytes there, as many as fit', async () => {
+  await using file = await opened();
+  const reader = file.readableWebStream({ start: 5, end: 99_999 }).getReader({ mode: 'byob' });
+  const chunks: Buffer[] = [];
+  let memory = new Uint8Array(7000);
+  for (;;) {
+    const { done, value } = await reader.read(memory);
+    if (done) break;
+    expect(value.byteLength).toBeLessThanOrEqual(7000);
+    chunks.push(Buffer.from(value));
+    memory = new Uint8Array(value.buffer);
+  }
+  expect(Buffer.concat(chunks).equals(content.subarray(5, 100_000))).toBe(true);
+});
+
+test("it begins at the file's own position, and moves it on by what it gave out", async () => {
+  await using file = await opened();
+  await file.read(Buffer.alloc(4096), 0, 4096, null);
+  const reader = file.readableWebStream({ highWaterMark: 4096 }).getReader();
+  const { value } = await reader.read();
+  expect(Buffer.from(value!).equals(content.subarray(4096, 8192))).toBe(true);
+  await reader.cancel();
+  const { buffer } = await file.read(Buffer.alloc(4096), 0, 4096, null);
+  expect(buffer.equals(content.subarray(8192, 12_288))).toBe(true);
+});
+
+test('a stream that is cancelled or whose file is closed gives back its memory, and readers get to the end', async () => {
+  const { buffers } = context.stats();
+  const file = await opened();
+  const cancelled = file.readableWebStream().getReader();
+  await cancelled.read();
+  await cancelled.cancel();
+  const reader = file.readableWebStream({ start: 0 }).getReader({ mode: 'byob' });
+  await reader.read(new Uint8Array(10));
+  await file.close();
+  expect((await reader.read(new Uint8Array(10))).done).toBe(true);
+  expect(context.stats()).toMatchObject({ buffers, inFlight: 0 });
+});
+
+test('autoClose closes the file at the end, after an error, and when the stream is cancelled', async () => {
+  const ended = await opened();
+  for await (const _ of ended.readableWebStream({ autoClose: true })) void _;
+  expect(await eventually(() => ended.state === 'closed')).toBe(true);
+  const cancelled = await opened();
+  await cancelled.readableWebStream({ autoClose: true }).cancel();
+  expect(cancelled.state).toBe('closed');
+  const failing = await context.open(`${folder}/write-only`, 'w', { direct: 'auto' });
+  const reader = failing.readableWebStream({ autoClose: true }).getReader();
+  expect(await outcomeOf(() => reader.read())).toBe('EBADF');
+  expect(failing.state).toBe('closed');
+});
+
+test('a file that is closed has no stream', async () => {
+  const file = await opened();
+  await file.close();
+  expect(await outcomeOf(() => file.readableWebStream())).toBe('ERR_INVALID_STATE');
+});

@@ -1,0 +1,224 @@
+import { randomFillSync } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import * as fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { AioContext, type AioFile, type WriteStreamOptions } from '../../src/index.ts';
+import { outcomeOf } from '../support/outcome.ts';
+import { eventually, openDescriptors } from '../support/proc.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+const folder = scratchFolder();
+const content = randomFillSync(Buffer.alloc(300_003));
+const path = `${folder}/file`;
+
+let context: AioContext;
+
+beforeAll(() => {
+  context = new AioContext({ depth: 32, memory: 8 << 20 });
+});
+afterAll(() => context.close());
+
+const created = (flags = 'w', direct = false): Promise<AioFile> => context.open(path, flags, { direct });
+
+/** The content in pieces of these lengths, over and over. */
+function* pieces(lengths: readonly number[], bytes = content.length): Generator<Buffer> {
+  for (let at = 0, i = 0; at < bytes; i++) {
+    const length = Math.min(lengths[i % lengths.length]!, bytes - at);
+    yield content.subarray(at, at + length);
+    at += length;
+  }
+}
+
+describe.each([false])('direct: %s', (direct) => {
+  test('what is written is what is in the file, to the byte, in whatever pieces it comes', async () => {
+    const cases = fc.record({
+      lengths: fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1, maxLength: 4 }),
+      bytes: fc.nat(content.length),
+      highWaterMark: fc.integer({ min: 1, max: 100_000 }),
+      inFlight: fc.integer({ min: 1, max: 20 }),
+    });
+    const property = fc.asyncProperty(cases, async ({ lengths, bytes, ...options }) => {
+      const stream = (await created('w', direct)).createWriteStream(options);
+      await pipeline(Readable.from(pieces(lengths, bytes)), stream);
+      expect(stream.bytesWritten).toBe(bytes);
+      expect(readFileSync(path).equals(content.subarray(0, bytes))).toBe(true);
+    });
+    await fc.assert(property, { numRuns: 20 });
+  });
+
+  test('a stream in the middle of a file changes nothing before and behind it', async () => {
+    const before = Buffer.alloc(200_000, 'x');
+    writeFileSync(path, before);
+    const stream = (await created('r+', direct)).createWriteStream({ start: 1234 });
+    await pipeline(Readable.from(pieces([777, 30_000], 100_001)), stream);
+    const expected = Buffer.from(before);
+    content.copy(expected, 1234, 0, 100_001);
+    expect(readFileSync(path).equals(expected)).toBe(true);
+  });
+
+  test('a file that appends is added to', async () => {
+    writeFileSync(path, 'abc');
+    const stream = (await created('a', direct)).createWriteStream({ highWaterMark: 8192 });
+    await pipeline(Readable.from(pieces([10_000], 50_000)), stream);
+    expect(readFileSync(path).equals(Buffer.concat([Buffer.from('abc'), content.subarray(0, 50_000)]))).toBe(true);
+  });
+
+  test('with the space reserved the file has its exact size, also where less or more came', async () => {
+    for (const preallocate of [1, 100_000, 1_000_000]) {
+      const stream = (await created('w', direct)).createWriteStream({ preallocate, flush: true });
+      await pipeline(Readable.from(pieces([65_536])), stream);
+      expect(readFileSync(path).equals(content)).toBe(true);
+    }
+  });
+});
+
+test("without start a stream begins at the file's own position and moves it on", async () => {
+  const file = await created('w+');
+  await file.write(content.subarray(0, 4096), 0, 4096, null);
+  const stream = file.createWriteStream({ autoClose: false });
+  stream.end(content.subarray(4096, 12_288));
+  await once(stream, 'finish');
+  await file.write(content.subarray(12_288, 16_384), 0, 4096, null);
+  expect(readFileSync(path).equals(content.subarray(0, 16_384))).toBe(true);
+  await file.close();
+});
+
+test('it has the properties and the life of the stream of FileHandle', async () => {
+  const file = await created();
+  const stream = file.createWriteStream({ start: 0, encoding: 'hex' });
+  expect(stream).toMatchObject({ start: 0, autoClose: true, flush: false, bytesWritten: 0, pending: false, path });
+  expect(stream.fd).toBe(file.fd);
+  const events: string[] = [];
+  for (const name of ['finish', 'close']) stream.on(name, () => events.push(name));
+  const taken = new Promise((resolve) => stream.write('616263', resolve));
+  stream.close();
+  expect(await taken).toBeFalsy();
+  await once(stream, 'close');
+  expect(events).toEqual(['finish', 'close']);
+  expect(stream).toMatchObject({ bytesWritten: 3, pending: true, fd: null });
+  expect(readFileSync(path, 'utf8')).toBe('abc');
+  expect(file.state).toBe('closed');
+});
+
+test('write holds the writer back once inFlight pieces are full', async () => {
+  const file = await created();
+  await file.preallocate(0, 1 << 20);
+  const stream = file.createWriteStream({ highWaterMark: 16_384, inFlight: 2, start: 0 });
+  let more = true;
+  let given = 0;
+  for (; more; given++) more = stream.write(content.subarray(0, 16_384));
+  // Two pieces of memory, and what Writable itself queues before it says stop.
+  expect(given).toBeLessThanOrEqual(4);
+  await once(stream, 'drain');
+  expect(stream.writableLength).toBe(0);
+  stream.end();
+  await once(stream, 'close');
+  expect(stream.bytesWritten).toBe(given * 16_384);
+});
+
+test('what a slow writer gives is in the file though the stream goes on', async () => {
+  const stream = (await created()).createWriteStream();
+  stream.write('a few ');
+  expect(await eventually(() => statSync(path).size === 6)).toBe(true);
+  stream.write('more');
+  expect(await eventually(() => readFileSync(path, 'utf8') === 'a few more')).toBe(true);
+  stream.end(content.subarray(0, 10_000));
+  await once(stream, 'close');
+  expect(readFileSync(path).equals(Buffer.concat([Buffer.from('a few more'), content.subarray(0, 10_000)]))).toBe(true);
+});
+
+test('file.close() waits until what a stream was given is written', async () => {
+  const file = await created();
+  const stream = file.createWriteStream();
+  for (const piece of pieces([50_000])) stream.write(piece);
+  await file.close();
+  expect(stream.closed || stream.destroyed).toBe(true);
+  expect(readFileSync(path).equals(content)).toBe(true);
+});
+
+test('an error of the kernel ends the stream, and with autoClose: false not the file', async () => {
+  const many = (file: AioFile, options: WriteStreamOptions) =>
+    outcomeOf(() =>
+      pipeline(Readable.from(pieces([4096])), file.createWriteStream({ highWaterMark: 8192, ...options })),
+    );
+  writeFileSync(path, '');
+  const readable = await context.open(path, 'r', { direct: 'auto' });
+  expect(await many(readable, { autoClose: false })).toBe('EBADF');
+  expect(await eventually(() => readable.state === 'idle')).toBe(true);
+  expect(await many(readable, {})).toBe('EBADF');
+  expect(await eventually(() => readable.state === 'closed')).toBe(true);
+});
+
+test('a stream that is destroyed or aborted gives back its memory, its descriptor and what it reserved', async () => {
+  const { buffers, freeBytes } = context.stats();
+  const descriptors = openDescriptors();
+  const early = (await created()).createWriteStream({ preallocate: 1 << 20 });
+  early.destroy();
+  await once(early, 'close');
+  expect(statSync(path).size).toBe(0);
+  const controller = new AbortController();
+  const options = { preallocate: 1 << 20, highWaterMark: 4096, signal: controller.signal };
+  const aborted = (await created()).createWriteStream(options);
+  let written = 0;
+  const endless = async function* (): AsyncGenerator<Buffer> {
+    for (;;) {
+      if (++written === 40) controller.abort();
+      yield content.subarray(0, 4096);
+    }
+  };
+  expect(await outcomeOf(() => pipeline(endless, aborted))).toBe('ABORT_ERR');
+  expect(await eventually(() => aborted.closed)).toBe(true);
+  expect(statSync(path).size).toBeLessThan(1 << 20);
+  expect(openDescriptors()).toBeLessThanOrEqual(descriptors);
+  expect(context.stats()).toMatchObject({ buffers, freeBytes, inFlight: 0 });
+});
+
+describe('zeroCopy', () => {
+  test("chunks of the pool are written as they are and disposed, from a file's stream or by hand", async () => {
+    const { buffers, copiedBytes } = context.stats();
+    writeFileSync(`${folder}/source`, content.subarray(0, 262_144));
+    const source = await context.open(`${folder}/source`, 'r');
+    const target = await created('w', true);
+    const options = { zeroCopy: true, highWaterMark: 16_384 };
+    await pipeline(source.createReadStream(options), target.createWriteStream(options));
+    expect(readFileSync(path).equals(content.subarray(0, 262_144))).toBe(true);
+    expect(context.stats()).toMatchObject({ buffers, copiedBytes });
+  });
+
+  test('what is not whole blocks is copied and disposed', async () => {
+    const { buffers } = context.stats();
+    const stream = (await created()).createWriteStream({ zeroCopy: true, highWaterMark: 8192 });
+    for (const piece of pieces([5000, 4096, 1])) {
+      const chunk = context.allocate(piece.length);
+      piece.copy(chunk);
+      if (!stream.write(chunk)) await once(stream, 'drain');
+    }
+    stream.end();
+    await once(stream, 'close');
+    expect(readFileSync(path).equals(content)).toBe(true);
+    expect(context.stats().buffers).toBe(buffers);
+  });
+
+  test('what was given and not written is disposed when the stream is destroyed', async () => {
+    const { buffers } = context.stats();
+    const stream = (await created()).createWriteStream({ zeroCopy: true, inFlight: 1 });
+    for (let i = 0; i < 10; i++) stream.write(context.allocate(4096));
+    stream.destroy();
+    await once(stream, 'close');
+    expect(await eventually(() => context.stats().buffers === buffers)).toBe(true);
+  });
+});
+
+test('wrong options are refused as Node refuses them', async () => {
+  const file = await created();
+  const create = (options: object) => outcomeOf(() => file.createWriteStream(options));
+  expect(await create({ start: -1 })).toBe('ERR_OUT_OF_RANGE');
+  expect(await create({ start: 'x' })).toBe('ERR_INVALID_ARG_TYPE');
+  expect(await create({ flush: 1 })).toBe('ERR_INVALID_ARG_TYPE');
+  expect(await create({ preallocate: -1 })).toBe('ERR_OUT_OF_RANGE');
+  expect(await create({ inFlight: 2000 })).toBe('ERR_OUT_OF_RANGE');
+  await file.close();
+});
