@@ -68,14 +68,15 @@ Value StatxOf(const CallbackInfo& info) {
   return Blocking<struct statx>::start(info.Env(), call, describeStatx);
 }
 
-Value FallocateOf(const CallbackInfo& info) {
+// A system call of a descriptor and up to three numbers.
+template <long Call>
+Value NumbersOf(const CallbackInfo& info) {
   Arguments args(info);
-  const int fd = args.int32(0), mode = args.int32(1);
-  const int64_t offset = args.integer(2), length = args.integer(3);
+  const int64_t fd = args.int32(0), a = args.integer(1), b = args.integer(2), c = args.given(3) ? args.integer(3) : 0;
   if (args.failed()) return Value();
-  const auto call = [=](int*) { return syscall(SYS_fallocate, fd, mode, offset, length); };
-  const auto describe = [](Napi::Env env, const int&) -> Value { return Number::New(env, 0); };
-  return Blocking<int>::start(info.Env(), call, describe);
+  const auto call = [=](int64_t* result) { return *result = syscall(Call, fd, a, b, c); };
+  const auto describe = [](Napi::Env env, const int64_t& result) -> Value { return Number::New(env, result); };
+  return Blocking<int64_t>::start(info.Env(), call, describe);
 }
 
 // The status flags of an open descriptor (F_GETFL), or a negated errno. It does not wait.
@@ -91,7 +92,8 @@ Value StatusFlags(const CallbackInfo& info) {
 
 void exportFile(Napi::Env env, Napi::Object exports) {
   exports["statx"] = Napi::Function::New<StatxOf>(env, "statx");
-  exports["fallocate"] = Napi::Function::New<FallocateOf>(env, "fallocate");
+  exports["fallocate"] = Napi::Function::New<NumbersOf<SYS_fallocate>>(env, "fallocate");
+  exports["lseek"] = Napi::Function::New<NumbersOf<SYS_lseek>>(env, "lseek");
   exports["statusFlags"] = Napi::Function::New<StatusFlags>(env, "statusFlags");
 }
 

@@ -30,7 +30,8 @@ export type AioErrorCode =
   | 'ERR_AIO_BUFFER_DISPOSED'
   | 'ERR_AIO_BUFFER_BUSY'
   | 'ERR_AIO_CORRUPTED'
-  | 'ERR_AIO_WOULD_BLOCK';
+  | 'ERR_AIO_WOULD_BLOCK'
+  | 'ERR_AIO_COPY_DIFFERS';
 
 /** Makes an error of kaio's own. The message says what was wrong, what is allowed, and what to do. */
 export function aioError(code: AioErrorCode, message: string, cause?: unknown): CodedError {

@@ -14,6 +14,7 @@ export type { AioStats } from './engine/stats.ts';
 export type { SubmitMode } from './engine/target.ts';
 export type { AioErrorCode, CodedError, SystemError } from './errors.ts';
 export { AioContext, type AioContextOptions, type PollOptions } from './file/context.ts';
+export { type CopyOptions, type CopyProgress, type CopyResult, copyFile } from './file/copyfile.ts';
 export { AioFile } from './file/file.ts';
 export type { AttachOptions, FileOptions } from './file/open.ts';
 export type { AioReadStream, ReadStreamOptions } from './file/readstream.ts';

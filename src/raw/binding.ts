@@ -35,6 +35,8 @@ export interface Binding {
   ): KernelContext | KernelFailure;
   statx(fd: number): Promise<Statx | number>;
   fallocate(fd: number, mode: number, offset: number, length: number): Promise<number>;
+  /** Moves the descriptor's own position, which kaio does not use; for SEEK_DATA and SEEK_HOLE. */
+  lseek(fd: number, offset: number, whence: number): Promise<number>;
   statusFlags(fd: number): number;
 }
 

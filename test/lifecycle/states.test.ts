@@ -6,7 +6,7 @@ import { finished } from 'node:stream/promises';
 import { inspect } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import * as kaio from '../../src/index.ts';
-import { AioContext, type AioFile, open, support } from '../../src/index.ts';
+import { AioContext, type AioFile, copyFile, open, support } from '../../src/index.ts';
 import { eventfd } from '../../src/raw/index.ts';
 import { type Blocker, block } from '../support/blocker.ts';
 import { outcomeOf, submitted } from '../support/outcome.ts';
@@ -269,6 +269,13 @@ const functionRows: Record<string, Row> = {
     run: async ({ context }) => await (await open(path, 'r', { context, direct: 'auto' })).close(),
     ...onContext,
     ...unabortable,
+  },
+  copyFile: {
+    run: async ({ context, signal }) => same((await copyFile(path, `${path}.copy`, { context, signal })).size, BYTES),
+    ...onContext,
+    ...abortable,
+    // It looks at both files before it requests anything: test/unit/copyfile.test.ts aborts it later.
+    'aborted in flight': 'it was never in flight',
   },
   support: { run: () => same(support().supported, true), ...anytime },
 };

@@ -1,9 +1,17 @@
 // docs/errors.md names every error, and every error it names is one that can be had.
-import { closeSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants as fsConstants,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AioContext, type AioFile } from '../../src/index.ts';
+import { AioContext, type AioFile, type CopyOptions, copyFile } from '../../src/index.ts';
 import { IOCB_CMD_POLL, IOCB_CMD_PREAD } from '../../src/layout/constants.ts';
 import { encodeIocb } from '../../src/layout/index.ts';
 import { Arena, eventfd, io_cancel, io_destroy, io_setup, io_submit } from '../../src/raw/index.ts';
@@ -69,6 +77,13 @@ async function corrupted(): Promise<void> {
   await done;
 }
 
+/** Copies a file of 64 KiB onto one that is there. */
+async function copied(name: string, options: CopyOptions): Promise<void> {
+  writeFileSync(`${folder}/${name}`, Buffer.alloc(65536, 'x'));
+  writeFileSync(`${folder}/copy`, '');
+  await copyFile(`${folder}/${name}`, `${folder}/copy`, { context, ...options });
+}
+
 /** What produces an error of kaio's or Node's, by its code. */
 const ours: Record<string, () => unknown> = {
   ERR_AIO_UNSUPPORTED: inTheDark,
@@ -91,9 +106,16 @@ const ours: Record<string, () => unknown> = {
   },
   ERR_AIO_WOULD_BLOCK: () => opened('/dev/ptmx', 'r+', (terminal) => terminal.read(Buffer.alloc(1), 0, 1, null)),
   ERR_AIO_CORRUPTED: corrupted,
+  ERR_AIO_COPY_DIFFERS: () =>
+    copied('shrinking', { verify: true, onProgress: () => truncateSync(`${folder}/shrinking`, 0) }),
   ERR_INVALID_ARG_TYPE: () => file.read('no memory' as unknown as Buffer),
   ERR_INVALID_ARG_VALUE: () => file.read(new Uint8Array(new SharedArrayBuffer(512)), 0, 512, 0),
   ERR_OUT_OF_RANGE: () => file.read(Buffer.alloc(512), 0, 513, 0),
+  ERR_INVALID_STATE: async () => {
+    const closed = await context.open(`${folder}/file`);
+    await closed.close();
+    closed.readableWebStream();
+  },
   ABORT_ERR: () => file.read(Buffer.alloc(512), { position: 0, signal: AbortSignal.abort() }),
   EBADF: async () => {
     const closed = await context.open(`${folder}/file`);
@@ -166,12 +188,20 @@ const theirs: Record<string, Record<string, (() => unknown) | string>> = {
     EINVAL: () => opened('/dev/null', 'r+', (nothing) => nothing.sync()),
   },
   preallocate: {
-    ENOSPC: () => file.preallocate(0, 2 ** 43),
+    // It takes what room there is before it fails.
+    ENOSPC: () => file.preallocate(0, 2 ** 43).finally(() => file.truncate(65536)),
     EFBIG: () => file.preallocate(0, 2 ** 52),
     EINVAL: () => file.preallocate(0, 0),
     EBADF: () => readOnly.preallocate(0, 4096),
     ENODEV: () => opened('/dev/null', 'r+', (nothing) => nothing.preallocate(0, 4096)),
     ENOTSUP: 'fallocate(2)',
+  },
+  copyFile: {
+    ENOENT: () => copyFile(`${folder}/missing`, `${folder}/copy`, { context }),
+    EEXIST: () => copied('twice', { mode: fsConstants.COPYFILE_EXCL }),
+    EISDIR: () => copyFile(folder, `${folder}/copy`, { context }),
+    ENOSPC: 'test/unit/copyfile.test.ts',
+    ENOTSUP: 'test/unit/copyfile.test.ts',
   },
   poll: {
     EBADF: () => context.poll(1 << 20, 1),

@@ -66,6 +66,7 @@ export class FakeKernel {
       readRing: refuse,
       statx: refuse,
       fallocate: refuse,
+      lseek: refuse,
       statusFlags: refuse,
       madvise: () => 0,
       MADV_DONTFORK: 10,
