@@ -45,27 +45,27 @@ async function survives(plan: Plan): Promise<void> {
 }
 
 describe.skipIf(powerCutSkip())('a power cut loses nothing that was acknowledged', () => {
-  test.each(seedsUpTo(long ? 400 : 15))('seed %i', async (seed) => {
+  test.each(seedsUpTo(long ? 400 : 10))('seed %i', async (seed) => {
     await survives(planOf(seed));
   });
 
   describe.skipIf(!existsSync(log))('by the write-ahead log', () => {
-    test.each(seedsUpTo(long ? 100 : 4))('seed %i', async (seed) => {
+    test.each(seedsUpTo(long ? 100 : 3))('seed %i', async (seed) => {
       await survives(logPlanOf(seed));
     });
   });
 
   test('and there was much to lose', ({ skip }) => {
     skip(KAIO_SEED !== undefined, 'one run may have had nothing to lose');
-    const { acknowledged, inFlight, lost, reordered } = tally(outcomes);
-    expect(Math.min(acknowledged, inFlight, lost, reordered)).toBeGreaterThan(0);
+    const { acknowledged, inFlight, lost } = tally(outcomes);
+    expect(Math.min(acknowledged, inFlight, lost)).toBeGreaterThan(0);
   });
 });
 
 describe.skipIf(powerCutSkip())('a power cut loses what was acknowledged', () => {
   test.each(controls)('with %s', { timeout: 3_600_000 }, async (_, wrong) => {
     const runs: Outcome[] = [];
-    for (const seed of seedsUpTo(long ? 30 : 3)) runs.push(await cuts.run(controlOf(seed, wrong)));
+    for (const seed of seedsUpTo(long ? 30 : 2)) runs.push(await cuts.run(controlOf(seed, wrong)));
     losing[wrong] = { cuts: runs.length, losing: tally(runs).losses };
     expect(tally(runs).losses, 'runs that lost something').toBeGreaterThan(runs.length / 2);
   });

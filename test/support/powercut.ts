@@ -76,6 +76,8 @@ export class PowerCutDisk {
   /** Resolves when the power is lost. */
   readonly lost: Promise<Loss>;
   readonly #server: ChildProcess;
+  /** Commands that have no answer yet. */
+  readonly #commands: (() => void)[] = [];
   readonly #folder: string;
   readonly #sectorBytes: number;
   #device: string | undefined;
@@ -96,9 +98,12 @@ export class PowerCutDisk {
       ...(manner === undefined ? [] : [manner]),
     ];
     this.#server = spawn(compile('powercut_disk', library.flags), args, { stdio: ['pipe', 'pipe', 'inherit'] });
-    const lines = createInterface({ input: this.#server.stdout! });
-    this.lost = once(lines, 'line').then(([line]) => JSON.parse(line as string) as Loss);
-    this.lost.catch(() => {});
+    this.lost = new Promise((resolve) => {
+      createInterface({ input: this.#server.stdout! }).on('line', (line) => {
+        if (line === 'ok') this.#commands.shift()?.();
+        else resolve(JSON.parse(line));
+      });
+    });
     later(() => this.#undo());
   }
 
@@ -139,19 +144,31 @@ export class PowerCutDisk {
     this.#device = undefined;
   }
 
+  /** Tells the server what is to happen; resolves when it does so. c/powercut_disk.c has the commands. */
+  async tell(...words: (string | number)[]): Promise<void> {
+    const answered = new Promise<void>((resolve) => this.#commands.push(resolve));
+    this.#server.stdin!.write(`${words.join(' ')}\n`);
+    await soon(words.join(' '), answered);
+  }
+
   /** The power goes at this write or flush from now on. */
-  arm(requests: number): void {
-    this.#server.stdin!.write(`arm ${requests}\n`);
+  arm(requests: number): Promise<void> {
+    return this.tell('arm', requests);
   }
 
   /** The power goes now. */
-  cut(): void {
-    this.#server.stdin!.write('cut\n');
+  cut(): Promise<void> {
+    return this.tell('cut');
   }
 
   /** The power is back: what survived can be read. */
-  powerOn(): void {
-    this.#server.stdin!.write('on\n');
+  powerOn(): Promise<void> {
+    return this.tell('on');
+  }
+
+  /** The disk is gone, and does not come back. */
+  vanish(): void {
+    this.#server.kill('SIGKILL');
   }
 
   /** The end of the server ends all requests, so that nothing else can hang. */

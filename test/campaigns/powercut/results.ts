@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Outcome } from './run.ts';
 
-const path = fileURLToPath(new URL('../results/powercut.json', import.meta.url));
+const folder = fileURLToPath(new URL('../results/', import.meta.url));
+const path = `${folder}powercut.json`;
 
 export interface Tally {
   cuts: number;
@@ -56,6 +57,7 @@ export function keep(outcomes: readonly Outcome[], controls: Record<string, { cu
     const { unflushed, lost } = loss;
     return JSON.stringify({ seed, storage, sectorBytes, log, acknowledged, unflushed, lost });
   });
+  mkdirSync(folder, { recursive: true });
   writeFileSync(path, `${JSON.stringify(head, null, 2).slice(0, -2)},"runs": [\n${rows.join(',\n')}\n]}`);
   execFileSync('npx', ['biome', 'format', '--write', path], { stdio: 'pipe' });
 }

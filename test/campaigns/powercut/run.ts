@@ -40,7 +40,7 @@ export class PowerCuts {
       const claims = await write(plan, disk, await disk.attach(type));
       const loss = await disk.lost;
       await disk.detach();
-      disk.powerOn();
+      await disk.powerOn();
       const failed = claims.errors.filter(({ atNs }) => atNs < loss.atNs).map(({ what }) => what);
       const seen = { plan, loss, acknowledged: claims.acknowledged, failed };
       try {
@@ -83,12 +83,8 @@ async function write(plan: Plan, disk: PowerCutDisk, target: string): Promise<Cl
   const command = plan.log ? [program('log.js'), 'append'] : [program('writer.js')];
   const { child, ended } = start(plan, [...command, JSON.stringify(plan), target], (line) => {
     claim(claims, line);
-    if (line === 'ready') {
-      disk.arm(plan.cutAfter);
-      child.stdin.write('\n');
-    } else if (line === 'done') {
-      disk.cut();
-    }
+    if (line === 'ready') void disk.arm(plan.cutAfter).then(() => child.stdin.write('\n'));
+    else if (line === 'done') void disk.cut();
   });
   try {
     const early = ended.then(({ stderr }) => Promise.reject(new Error(`the writer ended by itself: ${stderr}`)));

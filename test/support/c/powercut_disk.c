@@ -9,11 +9,15 @@
 // `ignore-flush` is a disk that lies: it answers and keeps nothing. `drop-all` leaves nothing to chance: whatever is in
 // the cache is lost.
 //
-// It reads commands from its standard input, a line each:
+// It reads commands from its standard input, a line each, and answers each with a line once it is in force:
 //
-//   arm N     lose the power at the Nth write or flush from now on
-//   cut       lose it now: what is in flight fails with EIO, as does everything from now on
-//   on        power again: the disk has what survived
+//   arm N                   lose the power at the Nth write or flush from now on
+//   cut                     lose it now: what is in flight fails with EIO, as does everything from now on
+//   on                      power again: the disk has what survived
+//   bad FIRST COUNT ERRNO   these units can be neither read nor written
+//   bad-flush ERRNO         nor can anything be made stable
+//   hang                    nothing is answered any more
+//   heal                    whatever was wrong is over
 //
 // and ends with its input. When the power is lost it prints a line of JSON that says what there was to lose.
 #define _GNU_SOURCE
@@ -33,7 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DISK_INODE = 2, MOST_DELAY_US = 600, FLUSH_DELAY_US = 1000 };
+enum { DISK_INODE = 2, MOST_DELAY_US = 600, FLUSH_DELAY_US = 1000, MOST_BAD = 64 };
 
 // One write request, shared by the versions of all units that it reached.
 struct write {
@@ -48,12 +52,17 @@ struct version {
   char data[];
 };
 
-// A write or a flush that is not answered yet.
+enum kind { WRITE, FLUSH, READ, FAILURE };
+
+// A request that is not answered yet.
 struct pending {
   struct pending* next;
+  enum kind kind;
   fuse_req_t request;
-  struct write* write;  // NULL for a flush
+  struct write* write;  // NULL where there is none.
   size_t bytes;
+  off_t offset;
+  int error;
   uint64_t due_ns;
   uint64_t began;  // The clock of answers when a flush arrived.
 };
@@ -67,7 +76,13 @@ static size_t dirty_count;
 static struct pending* pending;
 static uint64_t clock_of_answers;
 static uint64_t random_state;
-static bool ignores_flush, drops_all, off;
+static bool ignores_flush, drops_all, off, hanging;
+static struct {
+  size_t first, count;
+  int error;
+} bad[MOST_BAD];
+static unsigned bad_count;
+static int flush_error;
 static long countdown;
 static struct {
   unsigned long writes, flushes;
@@ -210,6 +225,8 @@ static void cut(void) {
 static bool counts_down(void) { return countdown > 0 && --countdown == 0; }
 
 static void command(const char* line) {
+  size_t first, count;
+  int error;
   if (sscanf(line, "arm %ld", &countdown) == 1) {
     seen.writes = seen.flushes = 0;
   } else if (strcmp(line, "cut") == 0) {
@@ -217,36 +234,86 @@ static void command(const char* line) {
   } else if (strcmp(line, "on") == 0) {
     countdown = 0;
     off = false;
+  } else if (sscanf(line, "bad %zu %zu %d", &first, &count, &error) == 3 && bad_count < MOST_BAD) {
+    bad[bad_count].first = first;
+    bad[bad_count].count = count;
+    bad[bad_count++].error = error;
+  } else if (sscanf(line, "bad-flush %d", &error) == 1) {
+    flush_error = error;
+  } else if (strcmp(line, "hang") == 0) {
+    hanging = true;
+  } else if (strcmp(line, "heal") == 0) {
+    hanging = false;
+    flush_error = 0;
+    bad_count = 0;
+  } else {
+    fprintf(stderr, "powercut_disk: what is '%s'?\n", line);
   }
+  printf("ok\n");
+  fflush(stdout);
+}
+
+// The error that a request for these bytes meets; 0 for none.
+static int error_at(off_t offset, size_t size) {
+  const size_t from = (size_t)offset / unit_bytes, to = ((size_t)offset + size + unit_bytes - 1) / unit_bytes;
+  for (unsigned i = 0; i < bad_count; i++)
+    if (from < bad[i].first + bad[i].count && bad[i].first < to) return bad[i].error;
+  return 0;
 }
 
 // ---- Requests ----------------------------------------
 
-static void answer_later(fuse_req_t request, struct write* write, size_t bytes, uint64_t delay_us) {
+static void answer_later(struct pending what, uint64_t delay_us) {
   struct pending* entry = checked(malloc(sizeof *entry));
-  *entry = (struct pending){NULL, request, write, bytes, now_ns() + delay_us * 1000, clock_of_answers};
-  if (write != NULL) write->references++;
+  *entry = what;
+  entry->due_ns = now_ns() + delay_us * 1000;
+  entry->began = clock_of_answers;
+  if (entry->write != NULL) entry->write->references++;
   struct pending** link = &pending;
   while (*link != NULL && (*link)->due_ns <= entry->due_ns) link = &(*link)->next;
   entry->next = *link;
   *link = entry;
 }
 
+static void fail_later(fuse_req_t request, int error) {
+  answer_later((struct pending){.kind = FAILURE, .request = request, .error = error}, random_below(MOST_DELAY_US));
+}
+
+static void answer_read(const struct pending* entry) {
+  static char buffer[1 << 20];
+  size_t done = 0;
+  while (done < entry->bytes && (size_t)entry->offset + done < disk_bytes) {
+    const size_t at = (size_t)entry->offset + done, within = at % unit_bytes;
+    const size_t step = unit_bytes - within < entry->bytes - done ? unit_bytes - within : entry->bytes - done;
+    memcpy(buffer + done, current(at / unit_bytes) + within, step);
+    done += step;
+  }
+  fuse_reply_buf(entry->request, buffer, done);
+}
+
 static void answer(struct pending* entry) {
-  if (entry->write == NULL) {
-    if (!ignores_flush) flush_all(entry->began);
-    fuse_reply_err(entry->request, 0);
-  } else {
-    entry->write->answered = ++clock_of_answers;
-    release(entry->write);
-    fuse_reply_write(entry->request, entry->bytes);
+  switch (entry->kind) {
+    case WRITE:
+      entry->write->answered = ++clock_of_answers;
+      release(entry->write);
+      fuse_reply_write(entry->request, entry->bytes);
+      break;
+    case FLUSH:
+      if (!ignores_flush) flush_all(entry->began);
+      fuse_reply_err(entry->request, 0);
+      break;
+    case READ:
+      answer_read(entry);
+      break;
+    case FAILURE:
+      fuse_reply_err(entry->request, entry->error);
   }
   free(entry);
 }
 
 // Answers what is due. Returns how long nothing will be, in nanoseconds; -1 for ever.
 static int64_t answer_due(void) {
-  while (pending != NULL) {
+  while (pending != NULL && !hanging) {
     const uint64_t now = now_ns();
     if (pending->due_ns > now) return (int64_t)(pending->due_ns - now);
     struct pending* entry = pending;
@@ -262,12 +329,15 @@ static void on_write(fuse_req_t request, fuse_ino_t inode, const char* data, siz
   if (off) return (void)fuse_reply_err(request, EIO);
   if (offset % (off_t)unit_bytes != 0 || size % unit_bytes != 0 || (size_t)offset + size > disk_bytes)
     return (void)fuse_reply_err(request, EINVAL);
+  const int error = error_at(offset, size);
+  if (error != 0) return fail_later(request, error);
   struct write* write = checked(calloc(1, sizeof *write));
   write->references = 1;
   for (size_t done = 0; done < size; done += unit_bytes)
     store(((size_t)offset + done) / unit_bytes, data + done, write);
   seen.writes++;
-  answer_later(request, write, size, random_below(4) == 0 ? 0 : random_below(MOST_DELAY_US));
+  answer_later((struct pending){.kind = WRITE, .request = request, .write = write, .bytes = size},
+               random_below(4) == 0 ? 0 : random_below(MOST_DELAY_US));
   release(write);
   if (counts_down()) cut();
 }
@@ -275,24 +345,24 @@ static void on_write(fuse_req_t request, fuse_ino_t inode, const char* data, siz
 static void on_fsync(fuse_req_t request, fuse_ino_t inode, int data_only, struct fuse_file_info* file) {
   (void)inode, (void)data_only, (void)file;
   if (off) return (void)fuse_reply_err(request, EIO);
+  if (flush_error != 0) return fail_later(request, flush_error);
   seen.flushes++;
-  answer_later(request, NULL, 0, random_below(FLUSH_DELAY_US));
+  answer_later((struct pending){.kind = FLUSH, .request = request}, random_below(FLUSH_DELAY_US));
   if (counts_down()) cut();
 }
 
 static void on_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset, struct fuse_file_info* file) {
   (void)inode, (void)file;
-  static char buffer[1 << 20];
   if (off) return (void)fuse_reply_err(request, EIO);
-  size_t done = 0;
-  if (size > sizeof buffer) size = sizeof buffer;
-  while (done < size && (size_t)offset + done < disk_bytes) {
-    const size_t at = (size_t)offset + done, within = at % unit_bytes;
-    const size_t step = unit_bytes - within < size - done ? unit_bytes - within : size - done;
-    memcpy(buffer + done, current(at / unit_bytes) + within, step);
-    done += step;
-  }
-  fuse_reply_buf(request, buffer, done);
+  const int error = error_at(offset, size);
+  if (error != 0) return fail_later(request, error);
+  const size_t most = 1 << 20;
+  const struct pending read = {.kind = READ, .request = request, .bytes = size < most ? size : most, .offset = offset};
+  // Only where it must: programs that look at a disk read a lot, one after another.
+  if (hanging)
+    answer_later(read, 0);
+  else
+    answer_read(&read);
 }
 
 static struct stat attributes(fuse_ino_t inode) {
