@@ -101,8 +101,6 @@ void onReadable(uv_poll_t* poll, int, int) {
   napi_close_handle_scope(context->env, scope);
 }
 
-// ---- The end of a context ----
-
 void dropReferences(Context* context) {
   napi_env env = context->env;
   for (napi_ref reference : {context->controlRef, context->poolRef, context->wakeRef, context->destroyedRef}) {
@@ -166,8 +164,6 @@ void onEnvironmentEnd(napi_async_cleanup_hook_handle, void* data) {
   }
   beginDestroy(context);
 }
-
-// ---- What JavaScript calls ----
 
 template <size_t N>
 Context* arguments(napi_env env, napi_callback_info info, int32_t (&values)[N]) {
