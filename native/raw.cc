@@ -113,18 +113,15 @@ Value ReadRing(const CallbackInfo& info) {
     if (living().contexts.count(ctx) == 0) return info.Env().Undefined();
     memcpy(&header, reinterpret_cast<const void*>(ctx), sizeof(header));
   }
-  const std::pair<const char*, unsigned> fields[] = {
-      {"id", header.id},
-      {"nr", header.nr},
-      {"head", header.head},
-      {"tail", header.tail},
-      {"magic", header.magic},
-      {"compat_features", header.compat_features},
-      {"incompat_features", header.incompat_features},
-      {"header_length", header.header_length},
-  };
   auto object = Napi::Object::New(info.Env());
-  for (const auto& [name, value] : fields) object[name] = Number::New(info.Env(), value);
+  object["id"] = Number::New(info.Env(), header.id);
+  object["nr"] = Number::New(info.Env(), header.nr);
+  object["head"] = Number::New(info.Env(), header.head);
+  object["tail"] = Number::New(info.Env(), header.tail);
+  object["magic"] = Number::New(info.Env(), header.magic);
+  object["compat_features"] = Number::New(info.Env(), header.compat_features);
+  object["incompat_features"] = Number::New(info.Env(), header.incompat_features);
+  object["header_length"] = Number::New(info.Env(), header.header_length);
   return object;
 }
 
