@@ -8,6 +8,7 @@ export interface Alignment {
 
 /** The largest block that a file system or a device has. */
 const LARGEST = 65536;
+const PAGES_BYTES = 8192;
 
 /**
  * The least alignments with which a direct read is taken. Some file systems take any, and go through the page cache where the device could
@@ -23,6 +24,7 @@ export async function leastAlignment(rig: Rig, fd: number, size: number): Promis
     return undefined;
   };
   const offset = await least((step) => reads(2 * step <= size ? step : 0, step, 0));
-  const memory = offset && (await least((step) => reads(0, offset, step)));
+  // More than a page, so that a device that takes whole blocks finds one in two pieces.
+  const memory = offset && (await least((step) => reads(0, Math.max(offset, PAGES_BYTES), step)));
   return memory === undefined || offset === undefined ? undefined : { memory, offset };
 }

@@ -16,6 +16,8 @@ import { binding, type KernelContext } from '../../raw/binding.ts';
 
 /** How many requests a rig has room for. */
 export const RIG_REQUESTS = 32;
+/** What the native module reports of a submit, in 32-bit words. */
+const REPORT_WORDS = 3;
 /** What does not complete for so long is lost: nothing more can be measured. */
 const PATIENCE_MS = 30_000;
 
@@ -55,6 +57,8 @@ export class Rig {
   readonly #iocbs: Buffer;
   readonly #pointers: Buffer;
   readonly #events: Buffer;
+  /** Of the last submit: how many were taken or a negated errno, and how many events were there when it returned. */
+  readonly #report: Int32Array;
   #woken: (count: number) => void = () => {};
   #lost = false;
 
@@ -71,11 +75,20 @@ export class Rig {
     this.#iocbs = this.#arena.allocate(size('iocb'));
     this.#pointers = this.#arena.allocate(size('iocbp'));
     this.#events = this.#arena.allocate(size('io_event'));
-    const { byteOffset: pointersAt } = this.#pointers;
-    const { byteOffset: eventsAt } = this.#events;
     const { buffer } = this.#arena;
-    const wake = (count: number): void => this.#woken(count);
-    const kernel = binding().createContext(buffer, buffer, RIG_REQUESTS, pointersAt, eventsAt, true, 1, false, wake);
+    this.#report = new Int32Array(buffer, this.#arena.allocate(REPORT_WORDS * 4).byteOffset, REPORT_WORDS);
+    const kernel = binding().createContext(
+      buffer,
+      buffer,
+      RIG_REQUESTS,
+      this.#pointers.byteOffset,
+      this.#events.byteOffset,
+      this.#report.byteOffset,
+      true,
+      1,
+      false,
+      (count) => this.#woken(count),
+    );
     if ('errno' in kernel) throw setupError(kernel, RIG_REQUESTS);
     this.#kernel = kernel;
   }
@@ -87,9 +100,9 @@ export class Rig {
     const slept = this.#kernel.sleeps();
     const preempted = preemptions();
     const began = performance.now();
-    const taken = this.#kernel.submit(0, 1);
+    this.#kernel.submit(0, 1, 1);
     const returned = performance.now();
-    const there = this.#kernel.reap();
+    const [taken, there] = this.#outcome();
     const sleptAfter = this.#kernel.sleeps();
     const preemptedAfter = there > 0 ? preemptions() : preempted;
     const ended = taken < 1 || there > 0 ? returned : await this.#wait(done);
@@ -108,10 +121,11 @@ export class Rig {
   async all(transfers: readonly Transfer[]): Promise<number> {
     this.#pack(transfers);
     const began = performance.now();
-    const taken = this.#kernel.submit(0, transfers.length);
+    this.#kernel.submit(0, transfers.length, transfers.length);
+    const [taken, there] = this.#outcome();
     if (taken < 1) throw systemError(taken, 'io_submit');
     const done = this.#completions(taken);
-    this.#woken(this.#kernel.reap());
+    this.#woken(there);
     return ((await this.#wait(done)) - began) * 1000;
   }
 
@@ -125,6 +139,11 @@ export class Rig {
     const room = this.#arena.allocate(bytes + 2 * 65536);
     const skip = Number(-this.#arena.addressOf(room) & 0xffffn);
     return room.subarray(skip, skip + bytes + 65536);
+  }
+
+  #outcome(): [taken: number, there: number] {
+    const [taken, there] = this.#report;
+    return [taken!, there!];
   }
 
   #pack(transfers: readonly Transfer[]): void {
