@@ -1,15 +1,15 @@
 import { randomBlocks } from '../offsets.ts';
 import { ENGINES, type Step } from './engines.ts';
 import { watchSubmits, watchTurns } from './probe.ts';
-import { fileBytes, type Row, WARM_UP_BYTES } from './rows.ts';
+import { fileBytes, type Row } from './rows.ts';
 
 /** One trial of a row. With `probe` the event loop is watched, which costs CPU; without it rate and CPU are measured. */
 export interface StallSpec {
   readonly row: Row;
   readonly engine: string;
   readonly paths: readonly string[];
-  /** A file of WARM_UP_BYTES to warm the code up with. */
-  readonly warmUp: string;
+  /** As many other files in the same state, for a rehearsal: a program that has run for a while is measured, not the compiler. */
+  readonly rehearsal: readonly string[];
   readonly probe: boolean;
 }
 
@@ -24,7 +24,9 @@ export interface StallResult {
   readonly inlineShare?: number;
 }
 
-const { row, engine: name, paths, warmUp, probe } = JSON.parse(process.argv[2]!) as StallSpec;
+const { row, engine: name, paths, rehearsal, probe } = JSON.parse(process.argv[2]!) as StallSpec;
+
+const REHEARSAL_MS = 500;
 
 function stepsOf(): Step[] {
   const { files, requests, bytes, random } = row;
@@ -35,21 +37,19 @@ function stepsOf(): Step[] {
   });
 }
 
-/** A program that has run for a while: without this most of what is seen is the compiler. */
-async function warm(): Promise<void> {
-  const bytes = Math.min(row.bytes, 2 ** 20);
-  const requests = WARM_UP_BYTES / bytes;
-  const small: Row = { ...row, files: 1, requests, bytes, random: false };
-  const engine = await ENGINES[name]!(small, [warmUp], WARM_UP_BYTES);
-  const steps = Array.from({ length: requests }, (_, i) => ({ file: 0, at: i * bytes, position: i * bytes }));
-  const end = performance.now() + 300;
-  while (performance.now() < end) await engine.run(steps);
-  await engine.close();
+/** The whole row on other files, again and again. */
+async function rehearse(): Promise<void> {
+  const rehearsed = await ENGINES[name]!(row, rehearsal, steps.length * row.bytes);
+  if (row.touched) rehearsed.memory.fill(1);
+  const end = performance.now() + REHEARSAL_MS;
+  do await rehearsed.run(steps);
+  while (performance.now() < end);
+  await rehearsed.close();
 }
 
-await warm();
-const submits = watchSubmits(probe);
 const steps = stepsOf();
+await rehearse();
+const submits = watchSubmits(probe);
 const engine = await ENGINES[name]!(row, paths, steps.length * row.bytes);
 if (row.touched) engine.memory.fill(1);
 // What starting up has left to do should not count.

@@ -11,9 +11,9 @@ export class Files {
     this.#folder = folder;
   }
 
-  /** Returns their paths. */
-  prepare(row: Row): string[] {
-    const paths = Array.from({ length: row.files }, (_, i) => `${this.#folder}/${i}`);
+  /** Returns their paths; another name is another set of them. */
+  prepare(row: Row, name = ''): string[] {
+    const paths = Array.from({ length: row.files }, (_, i) => `${this.#folder}/${name}${i}`);
     for (const path of paths) this.#prepare(path, row);
     return paths;
   }

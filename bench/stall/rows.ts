@@ -54,9 +54,6 @@ export const ROWS: readonly Row[] = [
   ...(['tmpfs', 'overlay', 'xfs', 'btrfs'] as const).flatMap((place) => [newFiles(place), reads(place)]),
 ];
 
-/** Of the file that the code is warmed up with. */
-export const WARM_UP_BYTES: number = 4 * MIB;
-
 /** Bytes of one file of a row: random requests go over a file of 256 MiB, or of 64 where a small image holds it. */
 export function fileBytes({ random, requests, bytes, place }: Row): number {
   return random ? (place === 'ext4' ? 256 : 64) * MIB : requests * bytes;

@@ -7,7 +7,7 @@ import { median } from '../statistics.ts';
 import type { StallResult, StallSpec } from './child.ts';
 import { Files } from './files.ts';
 import { makePlace } from './places.ts';
-import { type Place, ROWS, type Row, WARM_UP_BYTES } from './rows.ts';
+import { type Place, ROWS, type Row } from './rows.ts';
 
 const ENGINE_NAMES = ['naive', 'fs', 'kaio'] as const;
 
@@ -35,14 +35,9 @@ const child = fileURLToPath(new URL('child.js', import.meta.url));
 /** Measures every row with every engine, prints what came out and writes stall.json. */
 export async function stall(scratch: string, plan: StallPlan): Promise<void> {
   const rows: StallRow[] = [];
-  writeFileSync(warmUpFile(scratch), Buffer.alloc(WARM_UP_BYTES, 1));
   for (const place of new Set(ROWS.map((row) => row.place))) rows.push(...(await rowsAt(place, scratch, plan)));
   const table: StallTable = { machine: describeMachine(scratch, process.execPath), trials: plan.trials, rows };
   writeFileSync(`${scratch}/stall.json`, `${JSON.stringify(table, undefined, 1)}\n`);
-}
-
-function warmUpFile(scratch: string): string {
-  return `${scratch}/warm-up.bin`;
 }
 
 async function rowsAt(place: Place, scratch: string, plan: StallPlan): Promise<StallRow[]> {
@@ -66,7 +61,7 @@ async function rowsAt(place: Place, scratch: string, plan: StallPlan): Promise<S
     const files = new Files(made.folder);
     const rows: StallRow[] = [];
     for (const row of wanted) {
-      rows.push(measureRow(row, files, warmUpFile(scratch), plan));
+      rows.push(measureRow(row, files, plan));
       await nextTurn();
     }
     return rows;
@@ -76,14 +71,18 @@ async function rowsAt(place: Place, scratch: string, plan: StallPlan): Promise<S
   }
 }
 
-function measureRow(row: Row, files: Files, warmUp: string, { trials, prefix }: StallPlan): StallRow {
+function measureRow(row: Row, files: Files, { trials, prefix }: StallPlan): StallRow {
   const results = new Map<string, StallResult[] | string>(ENGINE_NAMES.map((name) => [name, []]));
   for (let trial = 0; trial < trials; trial++) {
     for (const [engine, list] of results) {
       if (typeof list === 'string') continue;
       try {
-        const rate = runTrial({ row, engine, paths: files.prepare(row), warmUp, probe: false }, prefix);
-        const probe = runTrial({ row, engine, paths: files.prepare(row), warmUp, probe: true }, prefix);
+        const measure = (probe: boolean): StallResult => {
+          const rehearsal = files.prepare(row, 'rehearsal-');
+          return runTrial({ row, engine, paths: files.prepare(row), rehearsal, probe }, prefix);
+        };
+        const rate = measure(false);
+        const probe = measure(true);
         list.push({ ...probe, mibPerSecond: rate.mibPerSecond, cpuUs: rate.cpuUs });
       } catch (error) {
         results.set(engine, firstLine(error));

@@ -41,11 +41,15 @@ export const RESUME_BYTES: number = 24 * 1024 * 1024;
  */
 export const SLICE_BYTES: number = 8 * 1024 * 1024;
 export const UNTOUCHED_WEIGHT = 16;
+/** Larger transfers from and to storage in memory go to threads: the submit is where they are done. */
+export const MEMORY_INLINE_BYTES: number = 64 * 1024;
 /** Bytes one file may submit before the next has its turn. */
 export const TURN_BYTES: number = 128 * 1024;
 /** Submits in one turn of the event loop that may look for completions at once; without a bound timers would never fire. */
 export const INLINE_ROUNDS = 64;
 export const MAX_THREADS = 4;
+/** Jobs that threads have or that wait for one; one that waits spares the thread a turn of the event loop. */
+export const MAX_JOBS = 16;
 /** Requests a thread submits in one job. */
 export const JOB_REQUESTS = 16;
 
@@ -84,9 +88,10 @@ export function wayOf(request: Request): number {
   if (target.submit === 'offload' || (target.guardedUntilMs !== 0 && isGuarded(target))) return OFFLOAD;
   if (isWrite(op)) {
     if (target.append) return OFFLOAD;
-    if (target.storage === 'memory') return INLINE;
+    if (target.storage === 'memory') return request.length > MEMORY_INLINE_BYTES ? OFFLOAD : INLINE;
     if (!target.direct || request.position + request.length > target.size) return OFFLOAD;
   }
+  if (target.storage === 'memory' && request.length > MEMORY_INLINE_BYTES) return OFFLOAD;
   const memory = memoryOf(target, op);
   if (memory.flagOff) return withoutFlag(target);
   if (memory.skip > 0) {

@@ -1,6 +1,13 @@
 import { constants } from 'node:os';
 import { debug } from '../debug.ts';
-import { IOCB_CMD_POLL, IOCB_CMD_PREADV, IOCB_CMD_PWRITEV, IOCB_FLAG_RESFD, RWF_NOWAIT } from '../layout/constants.ts';
+import {
+  IOCB_CMD_POLL,
+  IOCB_CMD_PREAD,
+  IOCB_CMD_PREADV,
+  IOCB_CMD_PWRITEV,
+  IOCB_FLAG_RESFD,
+  RWF_NOWAIT,
+} from '../layout/constants.ts';
 import { channels, type JobMessage, type SubmitMessage } from './channels.ts';
 import { isCopied, openWindow } from './copy.ts';
 import { type Core, IOVECS_PER_SLOT, type Job } from './core.ts';
@@ -59,6 +66,8 @@ export class Submitter {
   #rounds = 0;
   #activeJobs = 0;
   #remoteJobs = 0;
+  /** Slots of requests that jobs have. */
+  #jobSlots = 0;
   #keepAlive = true;
   #referenced = false;
 
@@ -140,6 +149,7 @@ export class Submitter {
 
   /** A request of a job has its event. */
   jobStep(job: Job): void {
+    this.#jobSlots--;
     if (--job.open > 0) return;
     job.target.jobs--;
     this.#activeJobs--;
@@ -164,15 +174,18 @@ export class Submitter {
     const core = this.#core;
     if (this.#pumping || core.poison !== undefined) return;
     this.#pumping = true;
+    let late = false;
     try {
-      this.#submitAll();
+      late = this.#submitAll();
     } finally {
       this.#pumping = false;
       this.updateReference();
     }
+    if (late) this.schedule();
   }
 
-  #submitAll(): void {
+  /** Returns whether there is more to try now: what the drop of an aborted request let go came after its turn. */
+  #submitAll(): boolean {
     if (this.#core.latency !== undefined) this.#nowMs = performance.now();
     this.#submitCarried();
     while (this.#mayGoOn()) {
@@ -180,8 +193,10 @@ export class Submitter {
       if (count === 0) break;
       this.#submitFilled(count);
     }
+    const waiting = this.#waiting;
     this.#dispatchJobs();
     this.#listen();
+    return this.#waiting > waiting;
   }
 
   /** Within the budget of this turn; if it is used up, the pump goes on in the next. */
@@ -303,7 +318,7 @@ export class Submitter {
         this.#completion.drop(request);
         continue;
       }
-      const way = policy.wayOf(request);
+      const way = this.#wayOf(request);
       if (way !== policy.OFFLOAD && this.#blocked(request)) break;
       this.#shift(target);
       if (way === policy.OFFLOAD) {
@@ -320,6 +335,14 @@ export class Submitter {
       this.#filledBytes += this.#weight(request);
     }
     return count;
+  }
+
+  /** What policy says of the file, and off-thread too where the memory would make the submit wait. */
+  #wayOf(request: Request): number {
+    const way = policy.wayOf(request);
+    const { op, pool, length, target, nowait } = request;
+    const plain = op === IOCB_CMD_PREAD && pool !== -1 && target.submit === 'auto' && !nowait;
+    return plain && way !== policy.OFFLOAD && this.#core.pool.faults(pool, length) ? policy.OFFLOAD : way;
   }
 
   #shift(target: Target): void {
@@ -477,16 +500,17 @@ export class Submitter {
 
   #dispatchJobs(): void {
     let turns = this.#slow.size;
-    while (turns-- > 0 && this.#activeJobs < policy.MAX_THREADS) {
+    while (turns-- > 0 && this.#activeJobs < policy.MAX_JOBS) {
       const target = this.#slow.next()!;
       while (this.#mayStartJob(target) && this.#startJob(target));
       if (target.slow.head !== undefined) this.#slow.add(target);
     }
   }
 
-  /** Storage that may hang never has the last thread: the others' requests go on. */
+  /** Jobs leave half of the slots to the event loop; and storage that may hang never has the last thread, so that others go on. */
   #mayStartJob(target: Target): boolean {
-    if (target.jobs >= target.maxJobs || this.#activeJobs >= policy.MAX_THREADS) return false;
+    if (target.jobs >= target.maxJobs || this.#activeJobs >= policy.MAX_JOBS) return false;
+    if (this.#jobSlots > 0 && this.#jobSlots >= this.#core.depth >> 1) return false;
     return target.storage !== 'remote' || this.#remoteJobs < policy.MAX_THREADS - 1;
   }
 
@@ -510,6 +534,7 @@ export class Submitter {
         continue;
       }
       this.#take(request, false);
+      if (request.op === IOCB_CMD_PREAD && request.pool !== -1) core.pool.touch(request.pool, request.length);
       this.#pack(request, job.open++, false);
       core.jobs[request.slot] = job;
       this.#slice[job.open - 1] = request.slot;
@@ -517,6 +542,7 @@ export class Submitter {
     if (job.open === 0) return false;
     target.jobs++;
     this.#activeJobs++;
+    this.#jobSlots += job.open;
     if (target.storage === 'remote') this.#remoteJobs++;
     core.counters.jobs++;
     core.counters.submittedOffThread += job.open;

@@ -15,6 +15,7 @@ import { fakeEngine, fakeTarget, turn } from '../support/fake-kernel.ts';
 
 const { EAGAIN, EBADF, EIO, EOPNOTSUPP } = constants.errno;
 const count = (bytes: number): unknown => bytes;
+type Fake = ReturnType<typeof fakeEngine>;
 
 function read(engine: Engine, target: Target, position: number, view: Uint8Array, options?: RequestOptions) {
   return engine.transfer(
@@ -298,21 +299,25 @@ describe('what would wait', () => {
     }
   });
 
-  test('what makes the submit itself work goes in smaller slices: untouched memory, and storage in memory', async () => {
-    const slices = async (target: Target, view: Uint8Array): Promise<number[]> => {
-      const { calls } = kernel;
-      const before = calls.length;
+  test('what makes the submit itself work goes off-thread: untouched memory once, and much of storage in memory', async () => {
+    const offThread = async ({ engine, kernel }: Fake, target: Target, view: Uint8Array): Promise<boolean[]> => {
+      const before = kernel.history.length;
       const done = read(engine, target, 0, view);
-      while (kernel.inFlight.length < 4) await turn();
+      while (kernel.inFlight.reduce((sum, { nbytes }) => sum + nbytes, 0) < view.length) await turn();
       kernel.completeAll();
       await done;
-      return calls.slice(before);
+      return kernel.history.slice(before).map((iocb) => iocb.offThread);
     };
-    const { engine, kernel } = fakeEngine();
-    const view = engine.pool.allocate(4 * PART_BYTES);
-    expect(await slices(fakeTarget(), view)).toEqual([1, 1, 1, 1]);
-    expect(await slices(fakeTarget(), view)).toEqual([4]);
-    expect(await slices(fakeTarget({ storage: 'memory', direct: false }), view)).toEqual([1, 1, 1, 1]);
+    const fake = fakeEngine();
+    const view = fake.engine.pool.allocate(2 * PART_BYTES);
+    expect(await offThread(fake, fakeTarget(), view)).toEqual([true, true]);
+    expect(await offThread(fake, fakeTarget(), view)).toEqual([false, false]);
+    expect(await offThread(fake, fakeTarget(), fake.engine.pool.allocate(4096))).toEqual([false]);
+    const memory = { storage: 'memory', direct: false } as const;
+    expect(await offThread(fake, fakeTarget(memory), view)).toEqual([true, true]);
+    expect(await offThread(fake, fakeTarget(memory), view.subarray(0, 4096))).toEqual([false]);
+    const huge = fakeEngine({ hugePages: true });
+    expect(await offThread(huge, fakeTarget(), huge.engine.pool.allocate(4096))).toEqual([true]);
   });
 
   test('with nowait a refusal is the answer', async () => {
