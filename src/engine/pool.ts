@@ -102,12 +102,10 @@ export class Pool {
   readonly #claims: Uint32Array;
   readonly #exclusive: Uint32Array;
   readonly #touched: Uint8Array;
-  readonly #hugePages: boolean;
   #fresh = 0;
 
   constructor(byteLength: number, hugePages: boolean, binding: Binding) {
     this.arena = new Arena(byteLength, { hugePages }, binding);
-    this.#hugePages = hugePages;
     this.bytes = new Uint8Array(this.arena.buffer);
     const total = this.arena.byteLength;
     this.copyBytes = Math.min(Math.floor(total / 4 / RUN_BYTES) * RUN_BYTES, MAX_COPY_BYTES);
@@ -240,7 +238,7 @@ export class Pool {
 
   /** Whether filling this range makes the kernel find and clear much memory first; that it may even wait for (compaction). */
   faults(offset: number, length: number): boolean {
-    if (!this.#hugePages && length <= TOUCH_BYTES) return false;
+    if (length <= TOUCH_BYTES) return false;
     const last = Math.floor((offset + length - 1) / TOUCH_BYTES);
     for (let at = Math.floor(offset / TOUCH_BYTES); at <= last; at++) if (this.#touched[at] === 0) return true;
     return false;

@@ -316,8 +316,6 @@ describe('what would wait', () => {
     const memory = { storage: 'memory', direct: false } as const;
     expect(await offThread(fake, fakeTarget(memory), view)).toEqual([true, true]);
     expect(await offThread(fake, fakeTarget(memory), view.subarray(0, 4096))).toEqual([false]);
-    const huge = fakeEngine({ hugePages: true });
-    expect(await offThread(huge, fakeTarget(), huge.engine.pool.allocate(4096))).toEqual([true]);
   });
 
   test('with nowait a refusal is the answer', async () => {
