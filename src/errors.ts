@@ -62,6 +62,13 @@ export function outOfRange(name: string, range: string, actual: unknown): CodedE
   );
 }
 
+/** Makes the RangeError of Node's `readFile` for a file that no Buffer of it holds. */
+export function fileTooLarge(bytes: number): CodedError {
+  return Object.assign(new RangeError(`File size (${bytes}) is greater than 2 GiB: read it in parts`), {
+    code: 'ERR_FS_FILE_TOO_LARGE',
+  });
+}
+
 function preview(value: unknown): string {
   if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}...` : value}'`;
   if (typeof value === 'bigint') return `${value}n`;

@@ -28,6 +28,7 @@ export type {
 } from './file/results.ts';
 export { support } from './file/support.ts';
 export type { WebStreamOptions } from './file/webstream.ts';
+export type { FileData, ReadFileOptions, WriteFileOptions } from './file/whole.ts';
 export type { AioWriteStream, WriteStreamOptions } from './file/writestream.ts';
 export type { Unsupported } from './raw/binding.ts';
 

@@ -168,6 +168,11 @@ export class Engine implements Ending {
     return this.#begin(request, options, callback);
   }
 
+  /** Resolves when the writes that were requested of this file so far are finished, aborted ones included. */
+  async written(target: Target): Promise<void> {
+    if (target.openWrites > 0) await this.command(abi.IOCB_CMD_NOOP, target, 0, undefined, () => undefined, undefined);
+  }
+
   stats(): AioStats {
     const { depth, counters, slots, inFlightBytes, latency } = this.#core;
     return {
@@ -277,7 +282,8 @@ export class Engine implements Ending {
 
   /** Takes the options over. Returns the error that speaks against the request. */
   #refusalOf(request: Request, options: RequestOptions | undefined): Error | undefined {
-    if (this.#closing !== undefined) return closedError();
+    // What a file has begun may end: its own close waits for that, and the context's for the file's.
+    if (this.#closing !== undefined && request.target.open === 0) return closedError();
     if (options === undefined) return this.#core.poison;
     if (options.signal?.aborted) return abortError(options.signal);
     if (options.dsync === true && isWrite(request.op)) request.rwFlags |= abi.RWF_DSYNC;
@@ -307,7 +313,7 @@ export class Engine implements Ending {
       target.openWrites++;
       if (target.stray.some((other) => meet(other, request))) target.held.push(request);
       else this.#enqueue(request);
-    } else if (op === abi.IOCB_CMD_FSYNC || op === abi.IOCB_CMD_FDSYNC) {
+    } else if (op === abi.IOCB_CMD_FSYNC || op === abi.IOCB_CMD_FDSYNC || op === abi.IOCB_CMD_NOOP) {
       target.epoch++;
       request.waiting = target.openWrites;
       if (request.waiting > 0) target.barriers.push(request);
@@ -408,7 +414,9 @@ export class Engine implements Ending {
         continue;
       }
       barriers.splice(i, 1);
-      this.#submitter.enqueue(barrier);
+      // No kernel carries this command out; here it stands for waiting alone.
+      if (barrier.op === abi.IOCB_CMD_NOOP) this.#completer.drop(barrier);
+      else this.#submitter.enqueue(barrier);
     }
   }
 

@@ -1,10 +1,16 @@
+import { AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import {
   type BigIntStats,
+  fchmod as fchmodCallback,
+  fchown as fchownCallback,
   fstat as fstatCallback,
   ftruncate as ftruncateCallback,
+  futimes as futimesCallback,
+  type Mode,
   type StatOptions,
   type Stats,
+  type TimeLike,
 } from 'node:fs';
 import { createInterface, type Interface } from 'node:readline';
 import type { ReadableStream } from 'node:stream/web';
@@ -17,10 +23,12 @@ import { invalidArgType, invalidArgValue, systemError } from '../errors.ts';
 import { IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
 import { binding } from '../raw/binding.ts';
 import { checkCount, checkOptions, VIEWS } from './arguments.ts';
+import { attempt, callBackWith } from './callback.ts';
 import type { AioContext } from './context.ts';
 import { forget, watchForDrop } from './dropped.ts';
 import type { Handle } from './handle.ts';
 import { inspectAs } from './inspect.ts';
+import type { Ranges } from './ranges.ts';
 import { AioReadStream, type ReadStreamOptions } from './readstream.ts';
 import {
   type Position,
@@ -38,12 +46,26 @@ import {
 } from './results.ts';
 import type { Nature } from './storage.ts';
 import { Streams } from './streams.ts';
-import { attempt, Transfers } from './transfers.ts';
+import { Transfers } from './transfers.ts';
 import { type WebStreamOptions, webStream } from './webstream.ts';
+import {
+  bytesOf,
+  checkReadOptions,
+  checkWriteOptions,
+  type FileData,
+  inPieces,
+  type ReadFileOptions,
+  readWhole,
+  throwIfAborted,
+  type WriteFileOptions,
+} from './whole.ts';
 import { AioWriteStream, type WriteStreamOptions } from './writestream.ts';
 
+const fchmod = promisify(fchmodCallback);
+const fchown = promisify(fchownCallback);
 const fstat = promisify(fstatCallback) as (fd: number, options?: StatOptions) => Promise<Stats | BigIntStats>;
 const ftruncate = promisify(ftruncateCallback);
+const futimes = promisify(futimesCallback);
 
 /**
  * An open file whose reads and writes the kernel does asynchronously. `open` and `context.open` make them; `close` ends them.
@@ -71,10 +93,12 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   readonly #target: Target;
   readonly #handle: Handle;
   readonly #nature: Nature;
+  readonly #ranges: Ranges;
   readonly #transfers: Transfers;
   readonly #streams: Streams;
   /** It is being closed, but streams of it come first. */
   #ending: Promise<void> | undefined;
+  #asyncId: number | undefined;
 
   /** Use `open` or `context.open`. */
   constructor(context: AioContext, handle: Handle, nature: Nature) {
@@ -84,6 +108,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     this.#engine = handle.engine;
     this.#target = handle.target;
     this.#nature = nature;
+    this.#ranges = handle.ranges;
     this.#transfers = new Transfers(handle, nature);
     const isStream = nature.kind === 'stream';
     this.#streams = new Streams(handle.engine.pool, this.#transfers.position, isStream, isStream || nature.append);
@@ -126,8 +151,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
    * @param position First byte of the file; null or -1 (default) for the file's own position, which then moves on. Such requests go
    * one after another.
    * @param callback Instead of a promise: the fast path. It is called with (error), or (null, bytesRead, buffer).
-   * @throws (rejects) the system error of the kernel; `ERR_AIO_MISALIGNED` where direct I/O cannot take position or length;
-   * `ERR_AIO_BUFFER_BUSY` and `ERR_AIO_BUFFER_DISPOSED` for memory of the context; `ERR_AIO_WOULD_BLOCK` for a pipe, socket or terminal.
+   * With direct I/O too any position and length will do; around those that are no multiples of `alignment.offset` whole blocks are read.
+   *
+   * @throws (rejects) the system error of the kernel; `ERR_AIO_BUFFER_BUSY` and `ERR_AIO_BUFFER_DISPOSED` for memory of the context; `ERR_AIO_WOULD_BLOCK` for a pipe, socket or terminal.
    */
   read<T extends NodeJS.ArrayBufferView>(
     buffer: T,
@@ -191,7 +217,12 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
    * @param position First byte of the file; null (default) for the file's own position, which then moves on. A file opened for
    * appending writes at its end whatever is given, one request after another.
    * @param callback Instead of a promise: the fast path. It is called with (error), or (null, bytesWritten, buffer).
-   * @throws (rejects) as {@link read}; ENOSPC, EDQUOT, EFBIG.
+   * With direct I/O a write that begins or ends between multiples of `alignment.offset` goes through the page cache, by a second descriptor
+   * and a thread, apart from direct writes within 64 KiB of it by this thread: exact, and much slower. Wait for it before you dispose
+   * its buffer.
+   *
+   * @throws (rejects) as {@link read}; ENOSPC, EDQUOT, EFBIG; `ERR_AIO_MISALIGNED` where such a write is made and the file cannot be
+   * opened a second time.
    */
   write<T extends NodeJS.ArrayBufferView>(
     buffer: T,
@@ -216,7 +247,11 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     position?: unknown,
     callback?: unknown,
   ): Promise<unknown> | undefined {
-    if (!this.#target.append && this.#isPlain(data, offsetOrOptions, lengthOrCallback, position, callback)) {
+    if (
+      this.#ranges.free &&
+      !this.#target.append &&
+      this.#isPlain(data, offsetOrOptions, lengthOrCallback, position, callback)
+    ) {
       return this.#plain(IOCB_CMD_PWRITE, data, offsetOrOptions, lengthOrCallback, position, writeShape, callback);
     }
     if (typeof data === 'string') return this.#writeText(data, offsetOrOptions, lengthOrCallback);
@@ -263,6 +298,51 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   }
 
   /**
+   * Reads the file from its own position to its end; requests without a position that come later wait for it.
+   *
+   * @param options {@link ReadFileOptions}, or just the encoding.
+   * @returns A Buffer, or a string where there is an encoding.
+   * @throws (rejects) as {@link read}; `ERR_FS_FILE_TOO_LARGE` for a file of 2 GiB and more.
+   */
+  readFile<T extends NodeJS.ArrayBufferView>(
+    options: ReadFileOptions & { encoding?: null | undefined; buffer: T | ((size: number) => T) },
+  ): Promise<Buffer>;
+  readFile(options?: (ReadFileOptions & { encoding?: null | undefined }) | null): Promise<Buffer>;
+  readFile(options: (ReadFileOptions & { encoding: BufferEncoding }) | BufferEncoding): Promise<string>;
+  readFile(options?: ReadFileOptions | BufferEncoding | null): Promise<string | Buffer>;
+  async readFile(options?: unknown): Promise<string | Buffer> {
+    this.#handle.assertOpen('readFile');
+    const checked = checkReadOptions(options);
+    const { encoding, signal } = checked;
+    throwIfAborted(signal);
+    let content: Buffer = Buffer.alloc(0);
+    await this.#transfers.readOn(signal, async (position, read) => {
+      const stats = await this.#handle.with((fd) => fstat(fd));
+      throwIfAborted(signal);
+      content = await readWhole(stats.isFile() ? Number(stats.size) : 0, position, checked, read);
+      return content.byteLength;
+    });
+    return encoding ? content.toString(encoding) : content;
+  }
+
+  /**
+   * Writes all of `data` at the file's own position, or at its end where it appends; what is beyond stays. Pieces of an iterable are
+   * written as they come; it must not wait for `truncate`, `preallocate`, `drain` or `close` of this file, which wait for it.
+   *
+   * @param data Text, memory, or an iterable of these, asynchronous or not, such as a stream.
+   * @param options {@link WriteFileOptions}, or just the encoding of text; default utf8.
+   * @throws (rejects) as {@link write}; what was written before an error stays.
+   */
+  writeFile(data: FileData, options?: WriteFileOptions | BufferEncoding | null): Promise<void> {
+    return this.#writeFile(data, options);
+  }
+
+  /** The same as {@link writeFile}: it appends where the file was opened for that. */
+  appendFile(data: FileData, options?: WriteFileOptions | BufferEncoding | null): Promise<void> {
+    return this.#writeFile(data, options);
+  }
+
+  /**
    * Makes everything durable that was written before this call (fsync(2)): it waits for the writes requested earlier on this AioFile. Its
    * failure (EIO, ENOSPC) is final: the kernel says so once, and what was written since the last good sync is in doubt.
    */
@@ -287,6 +367,24 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   async stat(options?: StatOptions): Promise<Stats | BigIntStats> {
     this.#handle.assertOpen('fstat');
     return await this.#handle.with((fd) => fstat(fd, options));
+  }
+
+  /** Changes the permission bits (fchmod(2)). Arguments and errors are those of `FileHandle.chmod`. */
+  async chmod(mode: Mode): Promise<void> {
+    this.#handle.assertOpen('fchmod');
+    await this.#handle.with((fd) => fchmod(fd, mode));
+  }
+
+  /** Changes the owner and the group (fchown(2)); -1 leaves one as it is. Arguments and errors are those of `FileHandle.chown`. */
+  async chown(uid: number, gid: number): Promise<void> {
+    this.#handle.assertOpen('fchown');
+    await this.#handle.with((fd) => fchown(fd, uid, gid));
+  }
+
+  /** Changes the times of the last access and change (futimens(3)). Arguments and errors are those of `FileHandle.utimes`. */
+  async utimes(atime: TimeLike, mtime: TimeLike): Promise<void> {
+    this.#handle.assertOpen('futimes');
+    await this.#handle.with((fd) => futimes(fd, atime, mtime));
   }
 
   /**
@@ -391,6 +489,12 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     return this.close();
   }
 
+  /** The number by which async_hooks know this file; as `FileHandle.getAsyncId`. */
+  getAsyncId(): number {
+    this.#asyncId ??= new AsyncResource('AIOFILE').asyncId();
+    return this.#asyncId;
+  }
+
   // ---- One request ---------------------------------------------------------------------------------------------------------
 
   /**
@@ -435,6 +539,33 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     );
   }
 
+  async #writeFile(data: FileData, options: unknown): Promise<void> {
+    this.#handle.assertOpen('writeFile');
+    const { encoding, signal, flush } = checkWriteOptions(options);
+    const several = inPieces(data);
+    throwIfAborted(signal);
+    this.#target.hold();
+    try {
+      if (several) await this.#writePieces(data, encoding, signal);
+      else await this.#transfers.writeAll(bytesOf(data, encoding), signal);
+      if (flush) await this.#sync(IOCB_CMD_FSYNC, { signal });
+    } finally {
+      this.#target.release();
+    }
+  }
+
+  async #writePieces(
+    data: Iterable<unknown> | AsyncIterable<unknown>,
+    encoding: BufferEncoding | null | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    for await (const piece of data) {
+      throwIfAborted(signal);
+      await this.#transfers.writeAll(bytesOf(piece, encoding), signal);
+    }
+    throwIfAborted(signal);
+  }
+
   #vectored(op: number, buffers: unknown, position: unknown, rest: unknown): Promise<unknown> | undefined {
     const callback = typeof rest === 'function' ? (rest as Callback) : undefined;
     return attempt(callback, () => this.#transfers.several(op, buffers, position, rest, callback));
@@ -462,8 +593,18 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     return attempt(done, () => {
       this.#handle.assertOpen(name);
       const checked = typeof options === 'function' ? undefined : checkOptions(options as RequestOptions | undefined);
-      return this.#engine.command(op, this.#target, 0, checked, voidShape, done) as Promise<void> | undefined;
+      return this.#sync(op, checked, done);
     });
+  }
+
+  #sync(op: number, options: RequestOptions | undefined, callback?: Callback): Promise<void> | undefined {
+    const make = (then?: Callback): Promise<void> | undefined =>
+      this.#engine.command(op, this.#target, 0, options, voidShape, then) as Promise<void> | undefined;
+    if (this.#transfers.allKnown) return make(callback);
+    const later = this.#transfers.afterWrites(options?.signal, () => make() as Promise<void>);
+    if (callback === undefined) return later;
+    callBackWith(callback, later);
+    return undefined;
   }
 }
 

@@ -4,6 +4,8 @@ import { isMainThread } from 'node:worker_threads';
 import type { Closable, Engine } from '../engine/engine.ts';
 import type { Target } from '../engine/target.ts';
 import { naming } from '../errors.ts';
+import { openCached } from './cached.ts';
+import { Ranges } from './ranges.ts';
 
 const closeDescriptor = promisify(closeCallback);
 
@@ -14,6 +16,11 @@ const closeDescriptor = promisify(closeCallback);
 export class Handle implements Closable {
   readonly engine: Engine;
   readonly target: Target;
+  /** Which parts of the file are written through the page cache just now, by all its AioFiles. */
+  readonly ranges: Ranges;
+  /** The same file through the page cache, once it was needed. */
+  #cached: Target | undefined;
+  #openingCached: Promise<Target> | undefined;
   /** We opened the descriptor, so we close it. */
   readonly #owned: boolean;
   #closing: Promise<void> | undefined;
@@ -22,9 +29,10 @@ export class Handle implements Closable {
   #calls = new Set<Promise<unknown>>();
   #onClosed: (() => void) | undefined;
 
-  constructor(engine: Engine, target: Target, owned: boolean) {
+  constructor(engine: Engine, target: Target, inode: string, owned: boolean) {
     this.engine = engine;
     this.target = target;
+    this.ranges = Ranges.join(inode, target, engine);
     this.#owned = owned;
     engine.addFile(this);
   }
@@ -58,17 +66,45 @@ export class Handle implements Closable {
   /** Runs something that changes the file's size, once the requests made earlier are done. */
   async exclusively(run: (fd: number) => Promise<void>): Promise<void> {
     await this.with(async (fd) => {
-      await this.target.idle();
+      await this.#idle();
       await run(fd);
     });
+  }
+
+  /** The same file through the page cache: opened when it is first needed, closed with the file. */
+  async cached(): Promise<Target> {
+    this.#openingCached ??= openCached(this.target);
+    try {
+      this.#cached = await this.#openingCached;
+      return this.#cached;
+    } catch (error) {
+      // What stood in the way may be gone the next time.
+      this.#openingCached = undefined;
+      throw error;
+    }
+  }
+
+  /** Whether the kernel may still carry out a write through the page cache, even an aborted one. */
+  get cachedBusy(): boolean {
+    return this.#cached !== undefined && this.#cached.open > 0;
+  }
+
+  /** Resolves when the writes through the page cache that were requested so far are finished. */
+  async cachedWritten(): Promise<void> {
+    if (this.#cached !== undefined) await this.engine.written(this.#cached);
   }
 
   /** Resolves when nothing of the file is queued or in flight. */
   async drain(): Promise<void> {
     do {
       await Promise.allSettled(this.#calls);
-      await this.target.idle();
+      await this.#idle();
     } while (this.#calls.size > 0);
+  }
+
+  async #idle(): Promise<void> {
+    await this.target.idle();
+    await this.#cached?.idle();
   }
 
   /** Called once the descriptor is closed, whoever asked for it. */
@@ -86,6 +122,8 @@ export class Handle implements Closable {
     await this.drain();
     this.#closed = true;
     this.engine.removeFile(this);
+    this.ranges.leave(this.target);
+    if (this.#cached !== undefined) await closeOwned(this.#cached);
     if (this.#owned) await closeOwned(this.target);
     this.#onClosed?.();
   }

@@ -68,7 +68,11 @@ export async function openFile(
     const nature = await natureOf(fd);
     // The context may have been closed meanwhile, and would never close this file.
     engine.assertOpen();
-    return new AioFile(context, new Handle(engine, targetOf(fd, pathText(path), nature, submit), true), nature);
+    return new AioFile(
+      context,
+      new Handle(engine, targetOf(fd, pathText(path), nature, submit), nature.inode, true),
+      nature,
+    );
   } catch (error) {
     await close(fd);
     throw error;
@@ -86,7 +90,7 @@ export async function attachFile(
   const submit = checkSubmit(options.submit);
   const nature = await natureOf(fd);
   engine.assertOpen();
-  return new AioFile(context, new Handle(engine, targetOf(fd, undefined, nature, submit), false), nature);
+  return new AioFile(context, new Handle(engine, targetOf(fd, undefined, nature, submit), nature.inode, false), nature);
 }
 
 function checkSubmit(submit: unknown = 'auto'): SubmitMode {

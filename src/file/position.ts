@@ -1,95 +1,56 @@
-import type { Callback } from '../engine/request.ts';
-import type { Target } from '../engine/target.ts';
-import { abortError } from '../errors.ts';
+import { fstat as fstatCallback } from 'node:fs';
+import { promisify } from 'node:util';
+import type { Handle } from './handle.ts';
+import { Turns, unlessAborted } from './waiting.ts';
+
+const fstat = promisify(fstatCallback);
 
 /**
  * The file's own position: where a request begins that says nothing of it. Such requests go one after another, because only the end of
  * one says where the next begins.
  */
 export class OwnPosition {
-  readonly #target: Target;
+  readonly #handle: Handle;
+  readonly #turns = new Turns();
   #bytes = 0;
-  /** Settled when the last of those requests is. */
-  #turn: Promise<void> = Promise.resolve();
+  #atEnd = false;
 
-  constructor(target: Target) {
-    this.#target = target;
+  constructor(handle: Handle) {
+    this.#handle = handle;
+  }
+
+  /** It is where the file ends, as an append leaves it. Only the next request needs to know where that is. */
+  moveToEnd(): void {
+    this.#atEnd = true;
   }
 
   /** Where it is once the requests that were made earlier are done. */
-  current(): Promise<number> {
-    return this.inTurn(
-      undefined,
-      async () => 0,
-      () => this.#bytes,
-    );
+  async current(): Promise<number> {
+    return await this.#turns.take(async (before) => {
+      await before;
+      return await this.#now();
+    });
   }
 
   moveTo(position: number): void {
     this.#bytes = position;
+    this.#atEnd = false;
   }
 
-  /** Runs a request in its turn; it resolves to the bytes that it moved. */
-  // One async function from the caller to the engine: V8 finds the caller's line only along promises that nobody else waits for.
-  async inTurn<T>(
-    signal: AbortSignal | undefined,
-    run: (position: number) => Promise<number>,
-    shape: (moved: number) => T,
-  ): Promise<T> {
-    // One that is aborted while it waits does not let the next one overtake those before.
-    const before = this.#turn;
-    let end = (): void => {};
-    this.#turn = new Promise((resolve) => {
-      end = () => before.then(resolve);
-    });
-    // It counts from now on: close() waits for it although it has not begun.
-    this.#target.hold();
-    try {
+  /** Runs a request in its turn, from the position that it is given; it resolves to the bytes that it moved. */
+  // One async function after another from the caller to the engine: V8 finds the caller's line only along promises that nobody else
+  // waits for.
+  async inTurn(signal: AbortSignal | undefined, run: (position: number) => Promise<number>): Promise<number> {
+    return await this.#turns.take(async (before) => {
       await unlessAborted(before, signal);
-      const moved = await run(this.#bytes);
+      const moved = await run(this.#atEnd ? await this.#now() : this.#bytes);
       this.#bytes += moved;
-      return shape(moved);
-    } finally {
-      end();
-      this.#target.release();
-    }
-  }
-}
-
-/** Waits, unless the signal says to stop: then it rejects at once. */
-async function unlessAborted(before: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) {
-    await before;
-    return;
-  }
-  if (signal.aborted) throw abortError(signal);
-  let stop = (): void => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(abortError(signal));
-    signal.addEventListener('abort', stop);
-  });
-  try {
-    await Promise.race([before, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
-}
-
-/** Has a callback called with what a promise comes to. */
-export function callBackWith(callback: Callback, result: Promise<unknown>, buffer: unknown): void {
-  result.then(
-    (bytes) => callBack(callback, null, bytes as number, buffer),
-    (error) => callBack(callback, error),
-  );
-}
-
-/** Calls back; what it throws becomes an uncaught exception, as from any other callback, and not a rejection that nobody handles. */
-function callBack(callback: Callback, ...result: Parameters<Callback>): void {
-  try {
-    callback(...result);
-  } catch (thrown) {
-    process.nextTick(() => {
-      throw thrown;
+      return moved;
     });
+  }
+
+  async #now(): Promise<number> {
+    if (this.#atEnd) this.moveTo((await this.#handle.with((fd) => fstat(fd))).size);
+    return this.#bytes;
   }
 }

@@ -19,6 +19,8 @@ const LOCAL = new Set([
 
 /** What an open descriptor is, as far as the engine and its user need to know. */
 export interface Nature {
+  /** Device and inode: the same for all descriptors of one file. */
+  inode: string;
   kind: 'file' | 'block' | 'endless' | 'stream' | 'directory' | 'other';
   size: number;
   storage: Storage;
@@ -40,6 +42,7 @@ export async function natureOf(fd: number): Promise<Nature> {
   const storage = kind === 'block' || kind === 'endless' ? 'local' : await storageOf(fd);
   const direct = (flags & constants.O_DIRECT) !== 0 && stat.dio_offset_align !== 0;
   return {
+    inode: `${stat.dev_major}:${stat.dev_minor}:${stat.ino}`,
     kind,
     size: kind === 'file' ? stat.size : Number.POSITIVE_INFINITY,
     storage,

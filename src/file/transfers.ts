@@ -1,30 +1,60 @@
 import { constants } from 'node:os';
 import type { RequestOptions } from '../engine/engine.ts';
 import type { Callback, Shape } from '../engine/request.ts';
-import { aioError, type CodedError, invalidArgType, invalidArgValue, systemError } from '../errors.ts';
-import { IOCB_CMD_PREAD } from '../layout/constants.ts';
+import type { Target } from '../engine/target.ts';
+import { aioError, invalidArgValue, systemError } from '../errors.ts';
+import { IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
+import { Appends } from './appends.ts';
 import { checkCount, checkOptions, checkPosition, checkView, checkViews } from './arguments.ts';
+import { callBackWith } from './callback.ts';
 import type { Handle } from './handle.ts';
-import { callBackWith, OwnPosition } from './position.ts';
+import { OwnPosition } from './position.ts';
 import { countShape, readShape, readVShape, writeShape, writeVShape } from './results.ts';
 import type { Nature } from './storage.ts';
+import { Pending, unlessAborted } from './waiting.ts';
+import type { ReadOn } from './whole.ts';
 
-const { EISDIR } = constants.errno;
+const { EAGAIN, EISDIR } = constants.errno;
 
-/** Makes the request once it is known where. */
-type Start = (place: number, shape: Shape, callback: Callback | undefined) => Promise<unknown> | undefined;
+/** A read or write whose arguments are right. */
+interface Transfer {
+  readonly read: boolean;
+  readonly bytes: number;
+  /** First byte of the file; undefined for its own position. */
+  readonly at: number | undefined;
+  readonly options: RequestOptions | undefined;
+  /** What the caller gave, and gets back. */
+  readonly buffer: unknown;
+  /** The memory to fill or to write, in order. */
+  readonly pieces: () => readonly Uint8Array[];
+  /** Makes the request, of the file itself or through its page cache. */
+  readonly start: (target: Target, place: number, shape: Shape, callback: Callback | undefined) => Result;
+}
 
-/** The reads and writes of one file that are not plain: it checks what was given, explains mistakes, and finds out where they belong. */
+type Result = Promise<unknown> | undefined;
+
+/**
+ * The reads and writes of one file that are not plain: it checks what was given, explains mistakes, finds out where they belong, and how
+ * direct I/O can serve those that begin or end where it cannot.
+ */
 export class Transfers {
   readonly #handle: Handle;
   readonly #nature: Nature;
+  /** Direct I/O begins and ends at multiples of it, in bytes; 1 where anything goes. */
+  readonly #unit: number;
   /** Where requests begin that say nothing of it. */
   readonly position: OwnPosition;
+  readonly #appends = new Appends();
+  readonly #pending: Pending;
+  /** Takes the bytes around what an unaligned read asks for. Nobody looks at them. */
+  #scrap: Uint8Array | undefined;
 
   constructor(handle: Handle, nature: Nature) {
     this.#handle = handle;
     this.#nature = nature;
-    this.position = new OwnPosition(handle.target);
+    this.#unit = nature.alignment.offset;
+    this.position = new OwnPosition(handle);
+    this.#pending = new Pending(handle.target);
   }
 
   /** Reads into or writes from one view. Throws what is wrong with the arguments. */
@@ -36,11 +66,13 @@ export class Transfers {
     position: unknown,
     options: RequestOptions | undefined,
     callback: Callback | undefined,
-  ): Promise<unknown> | undefined {
-    const { engine, target } = this.#handle;
+  ): Result {
     const read = op === IOCB_CMD_PREAD;
     this.#handle.assertOpen(read ? 'read' : 'write');
     const view = checkView('buffer', buffer, read ? undefined : 'a string or ');
+    // Node looks at nothing else then.
+    if (!read && view.byteLength === 0)
+      return this.#place(this.#oneOf(op, view, 0, 0, 0, undefined, buffer), writeShape, callback);
     const skip = checkCount('offset', offset, Number.MAX_SAFE_INTEGER, 0);
     const wanted = length ?? Math.max(view.byteLength - skip, 0);
     // In the order in which Node looks at them: nothing to do comes first.
@@ -52,76 +84,215 @@ export class Transfers {
     const at = checkPosition(position, bytes);
     const checked = checkOptions(options);
     this.#mayTransfer(checked);
-    const start: Start = (place, shape, done) =>
-      engine.transfer(op, target, view, skip, bytes, place, checked, shape, buffer, done);
-    return this.#place(read, at, bytes, start, read ? readShape : writeShape, buffer, callback, checked?.signal);
+    const transfer = this.#oneOf(op, view, skip, bytes, at, checked, buffer);
+    return this.#place(transfer, read ? readShape : writeShape, callback);
+  }
+
+  #oneOf(
+    op: number,
+    view: Uint8Array,
+    skip: number,
+    bytes: number,
+    at: number | undefined,
+    options: RequestOptions | undefined,
+    buffer: unknown,
+  ): Transfer {
+    const { engine } = this.#handle;
+    return {
+      read: op === IOCB_CMD_PREAD,
+      bytes,
+      at,
+      options,
+      buffer,
+      pieces: () => [view.subarray(skip, skip + bytes)],
+      start: (target, place, shape, done) =>
+        engine.transfer(op, target, view, skip, bytes, place, options, shape, buffer, done),
+    };
   }
 
   /** Reads into or writes from several views; `rest` is the request's options or a callback. Throws what is wrong with the arguments. */
-  several(
-    op: number,
-    buffers: unknown,
-    position: unknown,
-    rest: unknown,
-    callback: Callback | undefined,
-  ): Promise<unknown> | undefined {
-    const { engine, target } = this.#handle;
+  several(op: number, buffers: unknown, position: unknown, rest: unknown, callback: Callback | undefined): Result {
+    const { engine } = this.#handle;
     const read = op === IOCB_CMD_PREAD;
-    this.#handle.assertOpen(read ? 'read' : 'write');
+    this.#handle.assertOpen(read ? 'readv' : 'writev');
     const views = checkViews(buffers);
     const bytes = views.reduce((sum, view) => sum + view.byteLength, 0);
     const at = checkPosition(position, bytes);
     const checked = callback === undefined ? checkOptions(rest as RequestOptions | undefined) : undefined;
     this.#mayTransfer(checked);
-    const start: Start = (place, shape, done) =>
-      engine.transferVector(op, target, views, bytes, place, checked, shape, buffers, done);
-    return this.#place(read, at, bytes, start, read ? readVShape : writeVShape, buffers, callback, checked?.signal);
-  }
-
-  /** Starts a request where it belongs: at its position, at the end of a file that appends, or at the file's own position. */
-  #place(
-    read: boolean,
-    at: number | undefined,
-    bytes: number,
-    start: Start,
-    shape: Shape,
-    buffer: unknown,
-    callback: Callback | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<unknown> | undefined {
-    const appends = this.#handle.target.append && !read;
-    if (at === undefined && !appends) return this.#inTurn(bytes, start, shape, buffer, callback, signal);
-    const place = at ?? 0;
-    if (!appends) this.#checkAlignment(place, bytes);
-    return start(place, shape, callback);
-  }
-
-  #inTurn(
-    bytes: number,
-    start: Start,
-    shape: Shape,
-    buffer: unknown,
-    callback: Callback | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<unknown> | undefined {
-    const run = (position: number): Promise<number> => {
-      const place = this.#nature.kind === 'stream' ? 0 : position;
-      this.#checkAlignment(place, bytes);
-      return start(place, countShape, undefined) as Promise<number>;
+    const transfer: Transfer = {
+      read,
+      bytes,
+      at,
+      options: checked,
+      buffer: buffers,
+      pieces: () => views,
+      start: (target, place, shape, done) =>
+        engine.transferVector(op, target, views, bytes, place, checked, shape, buffers, done),
     };
-    if (callback === undefined) return this.position.inTurn(signal, run, (moved) => shape(moved, buffer));
-    callBackWith(
-      callback,
-      this.position.inTurn(signal, run, (moved) => moved),
-      buffer,
+    return this.#place(transfer, read ? readVShape : writeVShape, callback);
+  }
+
+  /** Whether the engine knows all the writes that were requested so far. */
+  get allKnown(): boolean {
+    return this.#pending.none && !this.#handle.cachedBusy;
+  }
+
+  /** Runs a request once it can be made of the engine that knows the writes requested so far. */
+  async afterWrites<T>(signal: AbortSignal | undefined, run: () => Promise<T>): Promise<T> {
+    const before = this.#pending.over().then(() => this.#handle.cachedWritten());
+    return await this.#pending.run(async () => {
+      await unlessAborted(before, signal);
+      return await run();
+    });
+  }
+
+  /** Reads from the file's own position on, in one turn, with as many reads as `run` makes; it resolves to the bytes they read. */
+  async readOn(
+    signal: AbortSignal | undefined,
+    run: (position: number, read: ReadOn) => Promise<number>,
+  ): Promise<void> {
+    this.#mayTransfer(undefined);
+    const options = signal && { signal };
+    const steps = (position: number): Promise<number> =>
+      run(position, (view, done) => {
+        const transfer = this.#oneOf(IOCB_CMD_PREAD, view, 0, view.byteLength, undefined, options, view);
+        return this.#at(transfer, position + done, countShape, undefined) as Promise<number>;
+      });
+    await this.#pending.run(() => this.position.inTurn(signal, steps));
+  }
+
+  /** Writes all of it at the file's own position, or at its end where it appends. */
+  async writeAll(view: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
+    this.#mayTransfer(undefined);
+    const options = signal && { signal };
+    for (let done = 0; done < view.byteLength; ) {
+      const transfer = this.#oneOf(IOCB_CMD_PWRITE, view, done, view.byteLength - done, undefined, options, view);
+      done += (await this.#place(transfer, countShape, undefined)) as number;
+    }
+  }
+
+  // ---- Where it belongs ----------------------------------------------------------------------------------------------------
+
+  /** Starts a request at its position, at the end of a file that appends, or at the file's own position. */
+  #place(transfer: Transfer, shape: Shape, callback: Callback | undefined): Result {
+    const { target } = this.#handle;
+    if (target.append && !transfer.read) {
+      if (transfer.at === undefined) this.position.moveToEnd();
+      if (this.#unit === 1) return transfer.start(target, 0, shape, callback);
+      return this.#run(transfer, shape, callback, () => this.#append(transfer));
+    }
+    if (transfer.at !== undefined) return this.#at(transfer, transfer.at, shape, callback);
+    const { kind } = this.#nature;
+    return this.#run(transfer, shape, callback, () =>
+      this.position.inTurn(
+        transfer.options?.signal,
+        (position) => this.#at(transfer, kind === 'stream' ? 0 : position, countShape, undefined) as Promise<number>,
+      ),
     );
+  }
+
+  /** Starts a request at a place, by direct I/O as far as that can begin and end there. */
+  #at(transfer: Transfer, place: number, shape: Shape, callback: Callback | undefined): Result {
+    const { target, ranges } = this.#handle;
+    const unit = this.#unit;
+    if (unit === 1) return transfer.start(target, place, shape, callback);
+    const aligned = place % unit === 0 && transfer.bytes % unit === 0;
+    if (transfer.read && !aligned) return this.#readAround(transfer, place, shape, callback);
+    if (transfer.read || (aligned && ranges.free)) return transfer.start(target, place, shape, callback);
+    const write = aligned ? () => this.#writeDirect(transfer, place) : () => this.#writeCached(transfer, place);
+    return this.#run(transfer, shape, callback, write);
+  }
+
+  /** Runs what has several steps as one request. */
+  #run(transfer: Transfer, shape: Shape, callback: Callback | undefined, steps: () => Promise<number>): Result {
+    const { buffer } = transfer;
+    if (callback === undefined) return this.#shaped(shape, buffer, steps);
+    callBackWith(callback, this.#pending.run(steps), buffer);
     return undefined;
   }
 
-  #checkAlignment(position: number, length: number): void {
-    const unit = this.#nature.alignment.offset;
-    if (unit === 1 || (position % unit === 0 && length % unit === 0)) return;
-    throw misaligned(this.#handle.target.path, position, length, unit);
+  async #shaped(shape: Shape, buffer: unknown, steps: () => Promise<number>): Promise<unknown> {
+    return shape(await this.#pending.run(steps), buffer);
+  }
+
+  // ---- Where direct I/O cannot begin or end --------------------------------------------------------------------------------
+
+  /** Reads whole blocks, of which only what was asked for goes to the caller. */
+  #readAround(transfer: Transfer, place: number, shape: Shape, callback: Callback | undefined): Result {
+    const { engine, target } = this.#handle;
+    const { bytes, options, buffer } = transfer;
+    const lead = place % this.#unit;
+    const trail = (this.#unit - ((lead + bytes) % this.#unit)) % this.#unit;
+    this.#scrap ??= new Uint8Array(this.#unit);
+    const views = [this.#scrap.subarray(0, lead), ...transfer.pieces(), this.#scrap.subarray(0, trail)];
+    const moved = (count: number): number => Math.min(Math.max(count - lead, 0), bytes);
+    return engine.transferVector(
+      IOCB_CMD_PREAD,
+      target,
+      views,
+      lead + bytes + trail,
+      place - lead,
+      options,
+      (count, given) => shape(moved(count), given),
+      buffer,
+      callback && ((error, count, given) => (error ? callback(error) : callback(null, moved(count ?? 0), given))),
+    );
+  }
+
+  /** Writes directly where something is written through the page cache. */
+  async #writeDirect(transfer: Transfer, place: number): Promise<number> {
+    return await this.#apart(transfer, place, place + transfer.bytes, false, () =>
+      transfer.start(this.#handle.target, place, countShape, undefined),
+    );
+  }
+
+  /** Writes through the page cache, while nobody writes directly beside it. */
+  async #writeCached(transfer: Transfer, place: number): Promise<number> {
+    const { ranges } = this.#handle;
+    const moved = await this.#throughCache(transfer, place, place, place + transfer.bytes);
+    ranges.reached(place + moved);
+    return moved;
+  }
+
+  async #append(transfer: Transfer): Promise<number> {
+    const { ranges, target } = this.#handle;
+    const direct = (): Promise<number> => {
+      if (ranges.free) return transfer.start(target, 0, countShape, undefined) as Promise<number>;
+      return this.#apart(transfer, 0, Number.POSITIVE_INFINITY, false, () =>
+        transfer.start(target, 0, countShape, undefined),
+      );
+    };
+    return await this.#appends.inTurn(
+      transfer.options?.signal,
+      transfer.bytes % this.#unit === 0 ? direct : undefined,
+      () => this.#throughCache(transfer, 0, 0, Number.POSITIVE_INFINITY),
+    );
+  }
+
+  async #throughCache(transfer: Transfer, place: number, from: number, to: number): Promise<number> {
+    const cached = await this.#handle.cached();
+    cached.hold();
+    try {
+      return await this.#apart(transfer, from, to, true, () => transfer.start(cached, place, countShape, undefined));
+    } finally {
+      cached.release();
+    }
+  }
+
+  /** Runs a write while none of the other kind touches its range. */
+  async #apart(transfer: Transfer, from: number, to: number, cached: boolean, write: () => Result): Promise<number> {
+    const { ranges } = this.#handle;
+    const { signal, nowait } = transfer.options ?? {};
+    if (nowait === true && !ranges.free) throw systemError(-EAGAIN, 'write', { path: this.#handle.target.path });
+    const leave = await ranges.enter(from, to, cached, signal);
+    try {
+      return (await write()) as number;
+    } finally {
+      // An aborted write may still land.
+      if (cached && signal?.aborted === true) this.#handle.cachedWritten().then(leave, leave);
+      else leave();
+    }
   }
 
   #mayTransfer(options: RequestOptions | undefined): void {
@@ -135,26 +306,4 @@ export class Transfers {
         'wait with context.poll(); where the kernel knows RWF_NOWAIT for it, not for a FIFO, { nowait: true } will do as well',
     );
   }
-}
-
-/** Runs what may throw; what it throws goes where the result would have gone. */
-export function attempt<T>(callback: Callback | undefined, run: () => Promise<T> | undefined): Promise<T> | undefined {
-  try {
-    if (callback !== undefined && typeof callback !== 'function') {
-      throw invalidArgType('callback', 'of type function', callback);
-    }
-    return run();
-  } catch (error) {
-    if (typeof callback !== 'function') return Promise.reject(error);
-    process.nextTick(callback, error);
-    return undefined;
-  }
-}
-
-function misaligned(path: string | undefined, position: number, length: number, unit: number): CodedError {
-  return aioError(
-    'ERR_AIO_MISALIGNED',
-    `Direct I/O on ${path === undefined ? 'this file' : `'${path}'`} needs positions and lengths that are multiples of ${unit}: got ` +
-      `${length} bytes at ${position}. Round them (file.alignment says to what), or open with { direct: false }`,
-  );
 }

@@ -9,7 +9,7 @@ import * as kaio from '../../src/index.ts';
 import { AioContext, type AioFile, copyFile, open, support } from '../../src/index.ts';
 import { eventfd } from '../../src/raw/index.ts';
 import { type Blocker, block } from '../support/blocker.ts';
-import { outcomeOf, submitted } from '../support/outcome.ts';
+import { outcomeOf, submitted, turn } from '../support/outcome.ts';
 import { eventually, openDescriptors } from '../support/proc.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
@@ -148,6 +148,21 @@ const fileRows: Record<string, Row> = {
     ...onDescriptor,
     ...abortable,
   },
+  readFile: {
+    run: async ({ file, signal }) => same((await file.readFile({ signal })).byteLength, BYTES),
+    ...onDescriptor,
+    ...abortable,
+  },
+  writeFile: {
+    run: async ({ file, signal }) => same(await file.writeFile(Buffer.alloc(BYTES, 'x'), { signal }), undefined),
+    ...onDescriptor,
+    ...abortable,
+  },
+  appendFile: {
+    run: async ({ file, signal }) => same(await file.appendFile('x'.repeat(BYTES), { signal }), undefined),
+    ...onDescriptor,
+    ...abortable,
+  },
   sync: {
     run: async ({ file, signal }) => same(await file.sync({ signal }), undefined),
     ...onDescriptor,
@@ -159,6 +174,9 @@ const fileRows: Record<string, Row> = {
     ...abortable,
   },
   stat: { run: async ({ file }) => same((await file.stat()).size, BYTES), ...onDescriptor, ...unabortable },
+  chmod: { run: async ({ file }) => same(await file.chmod(0o644), undefined), ...onDescriptor, ...unabortable },
+  chown: { run: async ({ file }) => same(await file.chown(-1, -1), undefined), ...onDescriptor, ...unabortable },
+  utimes: { run: async ({ file }) => same(await file.utimes(1, 1), undefined), ...onDescriptor, ...unabortable },
   truncate: {
     run: async ({ file }) => same(await file.truncate(BYTES), undefined),
     ...onDescriptor,
@@ -202,6 +220,7 @@ const fileRows: Record<string, Row> = {
     ...abortable,
   },
   drain: { run: async ({ file }) => same(await file.drain(), undefined), ...always },
+  getAsyncId: { run: ({ file }) => same(file.getAsyncId() > 0, true), ...always },
   close: { run: async ({ file }) => same(await file.close(), undefined), ...always },
   '[Symbol.asyncDispose]': {
     run: async ({ file }) => same(await file[Symbol.asyncDispose](), undefined),
@@ -355,8 +374,13 @@ async function abortedInFlight(run: Row['run']): Promise<string> {
   for (let attempt = 0; attempt < 200; attempt++) {
     const stage = await commonStage();
     const controller = new AbortController();
-    const result = outcomeOf(() => run({ ...stage, signal: controller.signal }));
+    let over = false;
+    const result = outcomeOf(() => run({ ...stage, signal: controller.signal })).finally(() => {
+      over = true;
+    });
     await submitted();
+    // Some look at the file first.
+    while (!over && stage.context.stats().inFlight === 0) await turn();
     const met = stage.context.stats().inFlight === 1;
     controller.abort();
     const outcome = await result;

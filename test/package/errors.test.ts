@@ -17,6 +17,7 @@ import { encodeIocb } from '../../src/layout/index.ts';
 import { Arena, eventfd, io_cancel, io_destroy, io_setup, io_submit } from '../../src/raw/index.ts';
 import { dist, runNode } from '../support/child.ts';
 import { fakeEngine, fakeTarget, turn } from '../support/fake-kernel.ts';
+import { asNobody } from '../support/nobody.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { root } from './installed.ts';
 
@@ -93,7 +94,11 @@ const ours: Record<string, () => unknown> = {
     await closed.open(`${folder}/file`);
   },
   ERR_AIO_NO_MEMORY: () => context.allocate(1 << 20),
-  ERR_AIO_MISALIGNED: () => file.read(context.allocate(512), 0, 100, 0),
+  ERR_AIO_MISALIGNED: () =>
+    opened(`${folder}/once`, 'w+', async (once) => {
+      await once.chmod(0o400);
+      await asNobody(() => once.write('x', 1));
+    }),
   ERR_AIO_DIRECT_UNSUPPORTED: () => context.open('/proc/version'),
   ERR_AIO_BUFFER_DISPOSED: () => {
     const buffer = context.allocate(4096);
@@ -116,6 +121,11 @@ const ours: Record<string, () => unknown> = {
     await closed.close();
     closed.readableWebStream();
   },
+  ERR_FS_FILE_TOO_LARGE: () =>
+    opened(`${folder}/large`, 'w+', async (large) => {
+      await large.truncate(2 ** 31);
+      await large.readFile();
+    }),
   ABORT_ERR: () => file.read(Buffer.alloc(512), { position: 0, signal: AbortSignal.abort() }),
   EBADF: async () => {
     const closed = await context.open(`${folder}/file`);

@@ -352,26 +352,6 @@ describe('other memory', () => {
 const noDirect = directSkip();
 
 describe('direct requests', () => {
-  test('at places that the device does not take are refused with what it takes', async ({ skip }) => {
-    skip(noDirect !== false, String(noDirect));
-    const file = await context.open(path, 'r+');
-    const unit = file.alignment.offset;
-    expect(unit).toBeGreaterThan(1);
-    using buffer = context.allocate(8192);
-    const message = expect.stringContaining(`multiples of ${unit}`);
-    for (const [length, position] of [
-      [unit, 1],
-      [1, 0],
-      [unit + 1, unit],
-    ] as const) {
-      const error = { code: 'ERR_AIO_MISALIGNED', message };
-      await expect(file.read(buffer, 0, length, position)).rejects.toMatchObject(error);
-      await expect(file.write(buffer, 0, length, position)).rejects.toMatchObject(error);
-    }
-    await file.close();
-    expect(readFileSync(path).equals(content)).toBe(true);
-  });
-
   test('say how large and aligned they must be', async ({ skip }) => {
     skip(noDirect !== false, String(noDirect));
     const direct = await context.open(path);

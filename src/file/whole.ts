@@ -1,0 +1,147 @@
+import { Buffer } from 'node:buffer';
+import type { Abortable } from 'node:events';
+import type { ObjectEncodingOptions } from 'node:fs';
+import { abortError, fileTooLarge, invalidArgType, invalidArgValue } from '../errors.ts';
+import { checkView, VIEWS } from './arguments.ts';
+
+/** What a file takes as a whole: text, memory, or these one after another. */
+export type FileData =
+  | string
+  | NodeJS.ArrayBufferView
+  | Iterable<string | NodeJS.ArrayBufferView>
+  | AsyncIterable<string | NodeJS.ArrayBufferView>;
+
+export interface ReadFileOptions extends Abortable {
+  /** Gives a string; by default the bytes. */
+  encoding?: BufferEncoding | null | undefined;
+  /**
+   * Where the data goes: memory that is as long as the file at least, or a function that is given the file's size in bytes and returns
+   * such memory. By default a new buffer.
+   */
+  buffer?: NodeJS.ArrayBufferView | ((size: number) => NodeJS.ArrayBufferView) | undefined;
+}
+
+export interface WriteFileOptions extends ObjectEncodingOptions, Abortable {
+  /** Makes the data durable as well, as `sync()` does; default false. */
+  flush?: boolean | undefined;
+}
+
+/** Longest file that is read as a whole, in bytes, as Node has it. */
+const MAX_BYTES = 2 ** 31 - 1;
+/** Read at once where the size is not known. */
+const UNKNOWN_BYTES = 65536;
+
+/** The options of `readFile`, which may be just the encoding. Throws as Node does. */
+export function checkReadOptions(options: unknown): ReadFileOptions {
+  const checked = checkWholeOptions<ReadFileOptions>(options);
+  const { buffer } = checked;
+  if (buffer === undefined || typeof buffer === 'function' || ArrayBuffer.isView(buffer)) return checked;
+  throw invalidArgType('options.buffer', `a function or ${VIEWS}`, buffer);
+}
+
+/** The same of `writeFile`. */
+export function checkWriteOptions(options: unknown): WriteFileOptions {
+  const checked = checkWholeOptions<WriteFileOptions>(options);
+  const { flush } = checked;
+  if (flush === undefined || flush === null || typeof flush === 'boolean') return checked;
+  throw invalidArgType('options.flush', 'of type boolean', flush);
+}
+
+function checkWholeOptions<T extends ObjectEncodingOptions & Abortable>(options: unknown): T {
+  if (options === undefined || options === null || typeof options === 'function') return {} as T;
+  const given = (typeof options === 'string' ? { encoding: options } : options) as T;
+  if (typeof given !== 'object') throw invalidArgType('options', 'of type string or an instance of Object', options);
+  const { encoding, signal } = given;
+  if (encoding && (encoding as string) !== 'buffer' && !Buffer.isEncoding(encoding)) {
+    throw invalidArgValue('encoding', 'is invalid encoding', encoding);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw invalidArgType('options.signal', 'an instance of AbortSignal', signal);
+  }
+  return given;
+}
+
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw abortError(signal);
+}
+
+/** Reads on, `done` bytes after where it began: how many bytes; 0 at the end of the file. */
+export type ReadOn = (view: Uint8Array, done: number) => Promise<number>;
+
+/**
+ * Reads a file from a position on, into the memory that the options say. `size` is the file's, 0 where nobody knows it. Resolves to the
+ * part of that memory that was filled.
+ */
+export async function readWhole(
+  size: number,
+  position: number,
+  options: ReadFileOptions,
+  read: ReadOn,
+): Promise<Buffer> {
+  if (size > MAX_BYTES) throw fileTooLarge(size);
+  const given = givenBuffer(options, size);
+  if (given === undefined) return size > position ? await filled(size - position, read) : await collected(read);
+  const total = await fill(size > 0 ? given.subarray(0, size) : given, 0, read);
+  if (size === 0 && total === given.byteLength && (await read(Buffer.allocUnsafeSlow(1), total)) > 0) {
+    throw invalidArgValue(bufferName(options), 'is too small to contain the entire file', total);
+  }
+  return given.subarray(0, total);
+}
+
+async function filled(bytes: number, read: ReadOn): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafeSlow(bytes);
+  return buffer.subarray(0, await fill(buffer, 0, read));
+}
+
+async function collected(read: ReadOn): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for (let total = 0; ; total += UNKNOWN_BYTES) {
+    const chunk = Buffer.allocUnsafeSlow(UNKNOWN_BYTES);
+    const bytes = await fill(chunk, total, read);
+    chunks.push(chunk.subarray(0, bytes));
+    if (bytes < UNKNOWN_BYTES) return Buffer.concat(chunks);
+  }
+}
+
+/** Reads until the memory is full or the file ends. Returns the bytes. */
+async function fill(view: Buffer, done: number, read: ReadOn): Promise<number> {
+  let total = 0;
+  while (total < view.byteLength) {
+    const bytes = await read(view.subarray(total), done + total);
+    if (bytes === 0) break;
+    total += bytes;
+  }
+  return total;
+}
+
+function bufferName({ buffer }: ReadFileOptions): string {
+  return typeof buffer === 'function' ? 'options.buffer().byteLength' : 'options.buffer.byteLength';
+}
+
+/** The memory that the caller wants filled; undefined where there is none. Throws where it is none, or too short. */
+function givenBuffer(options: ReadFileOptions, size: number): Buffer | undefined {
+  const { buffer } = options;
+  if (buffer === undefined) return undefined;
+  const view =
+    typeof buffer === 'function'
+      ? checkView('options.buffer()', buffer(size))
+      : checkView('options.buffer', buffer, 'a function or ');
+  if (size > view.byteLength) {
+    throw invalidArgValue(bufferName(options), `is smaller than the file size of ${size} bytes`, view.byteLength);
+  }
+  return Buffer.isBuffer(view) ? view : Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+}
+
+/** What is to be written as bytes. Throws as Node does where it is nothing of the kind. */
+export function bytesOf(data: unknown, encoding: BufferEncoding | null | undefined): Uint8Array {
+  if (ArrayBuffer.isView(data)) return checkView('data', data);
+  return Buffer.from(data as string, encoding || 'utf8');
+}
+
+/** Whether data comes in pieces. Throws where it is neither that, nor text, nor memory. */
+export function inPieces(data: unknown): data is Iterable<unknown> | AsyncIterable<unknown> {
+  if (typeof data === 'string' || ArrayBuffer.isView(data)) return false;
+  if (typeof data === 'object' && data !== null && (Symbol.asyncIterator in data || Symbol.iterator in data))
+    return true;
+  throw invalidArgType('data', `of type string or ${VIEWS}`, data);
+}
