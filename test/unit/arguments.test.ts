@@ -1,5 +1,5 @@
-// Mistakes of callers. Where fs.promises.FileHandle refuses something, an AioFile refuses it with the same code on the same Node; where
-// FileHandle lets a mistake pass, an AioFile says what is wrong.
+// Mistakes of callers that fs.promises.FileHandle lets pass, or that it does not know: an AioFile says what is wrong. Those that both refuse
+// are in filehandle.test.ts.
 import { promises as fs, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { AioContext, type AioFile } from '../../src/index.ts';
@@ -16,25 +16,8 @@ type Loose = Record<string, (...given: unknown[]) => Promise<unknown>>;
 type Call = (file: Loose) => Promise<unknown>;
 
 const buffer = Buffer.alloc(4096);
-const empty = Buffer.alloc(0);
 
-function detached(): Uint8Array {
-  const view = new Uint8Array(8);
-  structuredClone(view.buffer, { transfer: [view.buffer] });
-  return view;
-}
-
-const loose = (file: AioFile | fs.FileHandle): Loose => file as unknown as Loose;
-
-async function onFileHandle<T>(use: (file: Loose) => Promise<T>): Promise<T> {
-  writeFileSync(path, CONTENT);
-  const file = await fs.open(path, 'r+');
-  try {
-    return await use(loose(file));
-  } finally {
-    await file.close();
-  }
-}
+const loose = (file: AioFile): Loose => file as unknown as Loose;
 
 async function onAioFile<T>(use: (file: Loose) => Promise<T>): Promise<T> {
   writeFileSync(path, CONTENT);
@@ -45,129 +28,6 @@ async function onAioFile<T>(use: (file: Loose) => Promise<T>): Promise<T> {
     await file.close();
   }
 }
-
-const refusedAlike: Record<string, Call> = {
-  'read(5)': (file) => file['read']!(5, 0, 1, 0),
-  "read('text')": (file) => file['read']!('text', 0, 1, 0),
-  'read([])': (file) => file['read']!([], 0, 1, 0),
-  'read({ buffer: 5 })': (file) => file['read']!({ buffer: 5 }),
-  'read with a text as offset': (file) => file['read']!(buffer, '0', 1, 0),
-  'read with a negative offset': (file) => file['read']!(buffer, -1, 1, 0),
-  'read with a fraction as offset': (file) => file['read']!(buffer, 1.5, 1, 0),
-  'read with NaN as offset': (file) => file['read']!(buffer, Number.NaN, 1, 0),
-  'read({ offset: -1 })': (file) => file['read']!(buffer, { offset: -1 }),
-  'read beyond the end of the buffer': (file) => file['read']!(buffer, 4096, 1, 0),
-  'read of a negative length': (file) => file['read']!(buffer, 0, -1, 0),
-  'read of more than the buffer has': (file) => file['read']!(buffer, 0, 4097, 0),
-  'read of a byte into an empty buffer': (file) => file['read']!(empty, 0, 1, 0),
-  'read into detached memory': (file) => file['read']!(detached(), 0, 1, 0),
-  'write()': (file) => file['write']!(),
-  'write(5)': (file) => file['write']!(5),
-  'write(null)': (file) => file['write']!(null),
-  'write({})': (file) => file['write']!({}),
-  'write([])': (file) => file['write']!([]),
-  'write of a String object': (file) => file['write']!(Object('text')),
-  'write with a text as offset': (file) => file['write']!(buffer, '0'),
-  'write with a negative offset': (file) => file['write']!(buffer, -1),
-  'write with a fraction as offset': (file) => file['write']!(buffer, 1.5),
-  'write with an offset beyond the buffer': (file) => file['write']!(buffer, 4097),
-  'write of a negative length': (file) => file['write']!(buffer, 0, -1),
-  'write of more than the buffer has': (file) => file['write']!(buffer, 0, 4097),
-  'write of a fraction of a byte': (file) => file['write']!(buffer, 0, 1.5),
-  'write of half a byte in hex': (file) => file['write']!('abc', 0, 'hex'),
-  'readv()': (file) => file['readv']!(),
-  'readv of a buffer alone': (file) => file['readv']!(buffer),
-  'readv([5])': (file) => file['readv']!([5]),
-  'readv([buffer, null])': (file) => file['readv']!([buffer, null]),
-  'writev()': (file) => file['writev']!(),
-  'writev of a buffer alone': (file) => file['writev']!(buffer),
-  "writev(['text'])": (file) => file['writev']!(['text']),
-  "truncate('1')": (file) => file['truncate']!('1'),
-  'truncate(null)': (file) => file['truncate']!(null),
-  'truncate(1.5)': (file) => file['truncate']!(1.5),
-  'truncate(2 ** 60)': (file) => file['truncate']!(2 ** 60),
-  'truncate to more than a file can have': (file) => file['truncate']!(Number.MAX_SAFE_INTEGER),
-};
-
-describe('is refused as FileHandle refuses it', () => {
-  test.each(Object.entries(refusedAlike))('%s', async (_name, call) => {
-    const expected = await onFileHandle((file) => outcomeOf(() => call(file)));
-    expect(expected).toMatch(/^E/);
-    expect(await onAioFile((file) => outcomeOf(() => call(file)))).toBe(expected);
-    // A refusal changes nothing.
-    expect(await fs.readFile(path, 'utf8')).toBe(CONTENT);
-  });
-});
-
-/** What went where: the counts and bytes of a result, and what the file holds afterwards. */
-async function effectOf(call: Call, file: Loose): Promise<unknown> {
-  const result = await call(file);
-  const content = await fs.readFile(path, 'latin1');
-  const next = await file['read']!(Buffer.alloc(4), 0, 4);
-  return { result, head: content.slice(0, 40), tail: content.slice(4096), length: content.length, next };
-}
-
-const fresh = (length: number): Buffer => Buffer.alloc(length, '.');
-
-const acceptedAlike: Record<string, Call> = {
-  'read()': (file) => file['read']!(),
-  'read({})': (file) => file['read']!({}),
-  'read(buffer)': (file) => file['read']!(fresh(10)),
-  'read(buffer, null)': (file) => file['read']!(fresh(10), null),
-  'read(buffer, undefined, null, null)': (file) => file['read']!(fresh(10), undefined, null, null),
-  'read(buffer, 2, 5, 3)': (file) => file['read']!(fresh(10), 2, 5, 3),
-  'read(buffer, { offset, length, position })': (file) =>
-    file['read']!(fresh(10), { offset: 2, length: 5, position: 3 }),
-  'read({ buffer, offset, length, position })': (file) =>
-    file['read']!({ buffer: fresh(10), offset: 2, length: 5, position: 3 }),
-  'read(buffer, {})': (file) => file['read']!(fresh(10), {}),
-  'read at position -1, which is the own one': (file) => file['read']!(fresh(10), 0, 10, -1),
-  'read at position -1n': (file) => file['read']!(fresh(10), 0, 10, -1n),
-  'read of nothing': (file) => file['read']!(fresh(10), 0, 0, 0),
-  'read of nothing at the end of the buffer': (file) => file['read']!(fresh(10), 10, 0, 0),
-  'read of nothing into an empty buffer': (file) => file['read']!(empty, 0, 0, 0),
-  'read into an empty buffer': (file) => file['read']!(empty),
-  'read across the end': (file) => file['read']!(fresh(100), 0, 100, 4090),
-  'read at the end': (file) => file['read']!(fresh(10), 0, 10, 4096),
-  'read past the end': (file) => file['read']!(fresh(10), 0, 10, 10 ** 9),
-  'write(buffer)': (file) => file['write']!(Buffer.from('0123456789')),
-  'write(buffer, 2, 5, 3)': (file) => file['write']!(Buffer.from('0123456789'), 2, 5, 3),
-  'write(buffer, { offset, length, position })': (file) =>
-    file['write']!(Buffer.from('0123456789'), { offset: 2, length: 5, position: 3 }),
-  'write at position -1, which is the own one': (file) => file['write']!(Buffer.from('0123'), 0, 4, -1),
-  'write of an empty buffer': (file) => file['write']!(empty),
-  'write of nothing': (file) => file['write']!(Buffer.from('0123'), 0, 0, 0),
-  'write past the end, which leaves a hole': (file) => file['write']!(Buffer.from('0123'), 0, 4, 5000),
-  "write('')": (file) => file['write']!(''),
-  'write of a text': (file) => file['write']!('grün €'),
-  'write of a text at a position': (file) => file['write']!('text', 10),
-  'write of a text as latin1': (file) => file['write']!('grün', 10, 'latin1'),
-  'write of a text as utf16le': (file) => file['write']!('grün', null, 'utf16le'),
-  'write of a text as base64': (file) => file['write']!('Z3L8bg==', 0, 'base64'),
-  'write of a text as hex': (file) => file['write']!('61626364', 0, 'hex'),
-  'readv(buffers)': (file) => file['readv']!([fresh(3), fresh(5)]),
-  'readv(buffers, 7)': (file) => file['readv']!([fresh(3), fresh(5)], 7),
-  'readv(buffers, null)': (file) => file['readv']!([fresh(3), fresh(5)], null),
-  'readv with empty buffers among others': (file) => file['readv']!([empty, fresh(3), empty, fresh(5)], 7),
-  'readv across the end': (file) => file['readv']!([fresh(3), fresh(5), fresh(3)], 4092),
-  'writev(buffers)': (file) => file['writev']!([Buffer.from('01'), Buffer.from('234')]),
-  'writev(buffers, 7)': (file) => file['writev']!([Buffer.from('01'), Buffer.from('234')], 7),
-  'writev with empty buffers among others': (file) => file['writev']!([empty, Buffer.from('01'), empty], 7),
-  'writev([])': (file) => file['writev']!([]),
-  'truncate()': (file) => file['truncate']!(),
-  'truncate(-1)': (file) => file['truncate']!(-1),
-  'truncate(10)': (file) => file['truncate']!(10),
-  'truncate to more than there is': (file) => file['truncate']!(5000),
-  'sync()': (file) => file['sync']!(),
-  'datasync()': (file) => file['datasync']!(),
-};
-
-describe('does what FileHandle does', () => {
-  test.each(Object.entries(acceptedAlike))('%s', async (_name, call) => {
-    const expected = await onFileHandle((file) => effectOf(call, file));
-    expect(await onAioFile((file) => effectOf(call, file))).toEqual(expected);
-  });
-});
 
 const shared = new Uint8Array(new SharedArrayBuffer(8));
 const resizable = new Uint8Array(
@@ -220,7 +80,7 @@ const refusedToo: Record<string, [string, Call]> = {
   'preallocate of nothing': ['EINVAL', (file) => file['preallocate']!(0, 0)],
 };
 
-describe('is refused too', () => {
+describe('is refused', () => {
   test.each(Object.entries(refusedToo))('%s', async (_name, [code, call]) => {
     expect(await onAioFile((file) => outcomeOf(() => call(file)))).toBe(code);
     expect(await fs.readFile(path, 'utf8')).toBe(CONTENT);
