@@ -57,8 +57,8 @@ void Offload::stop() {
 }
 
 void Offload::run(void* self) {
-  // Signals are for Node's own threads, but for 32 to 34, by which libc has every thread take part in setuid(2) (nptl(7)). (The call
-  // itself: pthread_sigmask would ask for glibc 2.32.)
+  // Signals are for Node's own threads, but for 32 to 34, by which libc has every thread take part in setuid(2)
+  // (nptl(7)). (The call itself: pthread_sigmask would ask for glibc 2.32.)
   const uint64_t most = ~(UINT64_C(7) << 31);
   syscall(SYS_rt_sigprocmask, SIG_BLOCK, &most, nullptr, sizeof(most));
   static_cast<Offload*>(self)->work();
