@@ -4,17 +4,16 @@ import type { Callback, Shape } from '../engine/request.ts';
 import type { Target } from '../engine/target.ts';
 import { aioError, invalidArgValue, systemError } from '../errors.ts';
 import { IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
-import { Appends } from './appends.ts';
 import { checkCount, checkOptions, checkPosition, checkView, checkViews } from './arguments.ts';
 import { callBackWith } from './callback.ts';
 import type { Handle } from './handle.ts';
 import { OwnPosition } from './position.ts';
 import { countShape, readShape, readVShape, writeShape, writeVShape } from './results.ts';
 import type { Nature } from './storage.ts';
-import { Pending, unlessAborted } from './waiting.ts';
+import { Pending, Turns, unlessAborted } from './waiting.ts';
 import type { ReadOn } from './whole.ts';
 
-const { EAGAIN, EISDIR } = constants.errno;
+const { EAGAIN, EINVAL, EISDIR } = constants.errno;
 
 /** A read or write whose arguments are right. */
 interface Transfer {
@@ -44,7 +43,7 @@ export class Transfers {
   readonly #unit: number;
   /** Where requests begin that say nothing of it. */
   readonly position: OwnPosition;
-  readonly #appends = new Appends();
+  readonly #appends = new Turns();
   readonly #pending: Pending;
   /** Takes the bytes around what an unaligned read asks for. Nobody looks at them. */
   #scrap: Uint8Array | undefined;
@@ -255,19 +254,24 @@ export class Transfers {
     return moved;
   }
 
+  /**
+   * Appends, one after another. Only the kernel knows where the file ends when one is carried out: if not where direct I/O can begin, it
+   * answers EINVAL.
+   */
   async #append(transfer: Transfer): Promise<number> {
-    const { ranges, target } = this.#handle;
-    const direct = (): Promise<number> => {
-      if (ranges.free) return transfer.start(target, 0, countShape, undefined) as Promise<number>;
-      return this.#apart(transfer, 0, Number.POSITIVE_INFINITY, false, () =>
-        transfer.start(target, 0, countShape, undefined),
-      );
-    };
-    return await this.#appends.inTurn(
-      transfer.options?.signal,
-      transfer.bytes % this.#unit === 0 ? direct : undefined,
-      () => this.#throughCache(transfer, 0, 0, Number.POSITIVE_INFINITY),
-    );
+    return await this.#appends.take(async (before) => {
+      await unlessAborted(before, transfer.options?.signal);
+      if (transfer.bytes % this.#unit === 0) {
+        try {
+          return await this.#apart(transfer, 0, Number.POSITIVE_INFINITY, false, () =>
+            transfer.start(this.#handle.target, 0, countShape, undefined),
+          );
+        } catch (error) {
+          if ((error as { errno?: number }).errno !== -EINVAL) throw error;
+        }
+      }
+      return await this.#throughCache(transfer, 0, 0, Number.POSITIVE_INFINITY);
+    });
   }
 
   async #throughCache(transfer: Transfer, place: number, from: number, to: number): Promise<number> {
@@ -285,6 +289,7 @@ export class Transfers {
     const { ranges } = this.#handle;
     const { signal, nowait } = transfer.options ?? {};
     if (nowait === true && !ranges.free) throw systemError(-EAGAIN, 'write', { path: this.#handle.target.path });
+    if (!cached && ranges.free) return (await write()) as number;
     const leave = await ranges.enter(from, to, cached, signal);
     try {
       return (await write()) as number;

@@ -4,11 +4,12 @@ import { chmodSync, closeSync, promises as fs, openSync, readFileSync, rmSync, s
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { AioContext, type AioFile } from '../../src/index.ts';
 import { directSkip } from '../support/direct.ts';
+import { fileSystemMagic } from '../support/mounts.ts';
 import { asNobody } from '../support/nobody.ts';
 import { outcomeOf } from '../support/outcome.ts';
 import { openDescriptors } from '../support/proc.ts';
 import { Random } from '../support/random.ts';
-import { scratchFolder } from '../support/scratch.ts';
+import { place, scratchFolder } from '../support/scratch.ts';
 
 const path = `${scratchFolder()}/file`;
 const BYTES = 300_001;
@@ -20,8 +21,9 @@ const other = new AioContext({ memory: 1 << 20 });
 afterAll(() => Promise.all([context.close(), other.close()]));
 beforeEach(() => writeFileSync(path, content));
 
-const noDirect = directSkip();
-const direct = describe.skipIf(noDirect !== false);
+const TMPFS_MAGIC = 0x01021994;
+/** In memory direct I/O begins and ends anywhere. */
+const direct = describe.skipIf(directSkip() !== false || fileSystemMagic(place) === TMPFS_MAGIC);
 const open = (flags = 'r+', which = context): Promise<AioFile> => which.open(path, flags);
 
 /** Numbers from 0 on, in a random order. */
