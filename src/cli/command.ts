@@ -16,6 +16,8 @@ export interface Terminal {
   readonly stdin: AsyncIterable<Uint8Array>;
   /** Whether to use colours: a terminal, and nobody set NO_COLOR (https://no-color.org). */
   readonly color: boolean;
+  /** Columns of the terminal that `err` writes to; 0 where that is none, and nobody watches a line that changes. */
+  readonly columns: number;
 }
 
 /** Wrong use: the message is all the user sees, beside a hint at --help, and the exit code is 2. */

@@ -5,6 +5,7 @@ import { type Command, type Terminal, UsageError } from './command.ts';
 /** Every subcommand, loaded when it is asked for: `kaio layout` must run where the native module does not. */
 const commands: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   bench: () => import('./bench/command.ts'),
+  copy: () => import('./copy/command.ts'),
   layout: () => import('./layout/command.ts'),
   probe: () => import('./probe/command.ts'),
 };
@@ -86,4 +87,5 @@ process.exitCode = await main(process.argv.slice(2), {
   err: (text) => process.stderr.write(text),
   stdin: process.stdin,
   color: process.stdout.isTTY === true && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb',
+  columns: process.stderr.isTTY === true && process.env['TERM'] !== 'dumb' ? (process.stderr.columns ?? 80) : 0,
 });

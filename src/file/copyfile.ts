@@ -133,6 +133,7 @@ class Copy {
       this.#checkKind(this.#destination, existing, false);
       this.#destination = await naming(calls.realpath(this.#destination));
     }
+    await naming(calls.stat(dirname(this.#destination)));
     const temporary = join(dirname(this.#destination), `.kaio-copy-${randomBytes(9).toString('base64url')}`);
     try {
       const result = (await this.#reflink(temporary)) ?? (await this.#copy(temporary, stats));
