@@ -113,6 +113,6 @@ test.each([
   { args: ['/nowhere'], says: /ENOENT.*'\/nowhere'/ },
   { args: ['/dev/null'], says: /neither a file, a folder nor a block device/ },
 ])('$args is wrong use', async ({ args, says }) => {
-  const silent = { out: () => {}, err: () => {}, stdin: process.stdin, color: false };
+  const silent = { out: () => {}, err: () => {}, stdin: process.stdin, color: false, columns: 0 };
   await expect(command.run(args, silent)).rejects.toThrow(says);
 });
