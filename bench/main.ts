@@ -13,6 +13,7 @@ const USAGE = `npm run bench [-- SUITE] [options]
   figures (default)   the figures the project is held to
   matrix              depth and block size, for the plots
   compare PEER...     any peers on one workload: --target --bytes --depth --pattern
+  streams             streams and copies of 2 GiB beside fs, cp and dd
   stall               what submitting does to the event loop
   guard               compare with bench/guard/baseline.json; --update makes it anew, --slow must fail
   report              docs/benchmarks.md and its plots from the results
@@ -111,6 +112,11 @@ async function runGuard(): Promise<void> {
   if (slower.length > 0) process.exitCode = 1;
 }
 
+async function runStreams(): Promise<void> {
+  const { streams } = await import('./streams/streams.ts');
+  streams(folder, { rounds: Number(values.rounds), only: values.only, prefix: prefixWords() });
+}
+
 async function runStall(): Promise<void> {
   const { stall } = await import('./stall/stall.ts');
   await stall(folder, { trials: Number(values.rounds), only: values.only, prefix: prefixWords() });
@@ -119,6 +125,7 @@ async function runStall(): Promise<void> {
 mkdirSync(folder, { recursive: true });
 if (values.help) console.log(USAGE);
 else if (suite === 'stall') await runStall();
+else if (suite === 'streams') await runStreams();
 else if (suite === 'guard') await runGuard();
 else if (suite === 'report') await (await import('./report.ts')).report(folder);
 else if (['figures', 'matrix', 'compare'].includes(suite)) await measureSuite();

@@ -9,6 +9,8 @@ import { readResults, type SuiteResult } from './results.ts';
 import { stallSection } from './stall/section.ts';
 import type { StallTable } from './stall/stall.ts';
 import { median, type Ratio, ratio } from './statistics.ts';
+import { streamSection } from './streams/section.ts';
+import type { StreamTable } from './streams/streams.ts';
 import { table } from './table.ts';
 
 const docs = fileURLToPath(new URL('../../docs', import.meta.url));
@@ -21,6 +23,9 @@ export async function report(folder: string): Promise<void> {
   const stall = existsSync(`${folder}/stall.json`)
     ? (JSON.parse(readFileSync(`${folder}/stall.json`, 'utf8')) as StallTable)
     : undefined;
+  const streams = existsSync(`${folder}/streams.json`)
+    ? (JSON.parse(readFileSync(`${folder}/streams.json`, 'utf8')) as StreamTable)
+    : undefined;
   const sections = [
     NOTES.beginning,
     machineSection(first.machine, first),
@@ -28,6 +33,7 @@ export async function report(folder: string): Promise<void> {
     NOTES.misses,
     ...first.groups.map(groupSection),
     plotSection(readResults(folder, 'matrix')),
+    ...(streams === undefined ? [] : [streamSection(streams)]),
     ...(stall === undefined ? [] : [stallSection(stall)]),
     NOTES.end,
   ];

@@ -15,7 +15,7 @@ export const DEFAULT_CHUNK_BYTES: number = 256 * 1024;
 /** Requests of a stream in flight, unless `inFlight` says otherwise: twice what it takes to keep an NVMe disk busy with such chunks. */
 const DEFAULT_IN_FLIGHT = 8;
 const MAX_IN_FLIGHT = 1024;
-const PAGE_BYTES = 4096;
+export const PAGE_BYTES = 4096;
 
 /** What the streams of one file have in common: what they must know of it, and who they are, so that its close() can end them. */
 export class Streams {

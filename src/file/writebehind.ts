@@ -3,7 +3,7 @@ import { knownLength } from '../engine/pool.ts';
 import { systemError } from '../errors.ts';
 import type { AioFile } from './file.ts';
 import { allocate, type Chunk } from './readahead.ts';
-import type { Streams } from './streams.ts';
+import { PAGE_BYTES, type Streams } from './streams.ts';
 
 const { EIO } = constants.errno;
 /** So long a piece of a block waits for the rest of it while nothing comes. Written at once, each would cost a read and two writes. */
@@ -71,7 +71,8 @@ export class WriteBehind {
     this.#streams = streams;
     this.#options = options;
     this.#onError = onError;
-    this.#unit = file.alignment.offset;
+    // Whole pages where the page cache is bypassed: what is less goes through it, and the two must not meet in one page.
+    this.#unit = file.alignment.offset === 1 ? 1 : Math.max(file.alignment.offset, PAGE_BYTES);
     // One is filled while another is written, even where only one may be in flight.
     this.#mostMemory = Math.max(options.inFlight, 2);
     this.#position = options.begin;
