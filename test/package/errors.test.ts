@@ -48,6 +48,16 @@ async function opened<T>(path: string, flags: string, use: (file: AioFile) => Pr
   return await use(other);
 }
 
+/** On a file system that is memory. */
+async function inMemory<T>(use: (file: AioFile) => Promise<T>): Promise<T> {
+  const path = `/dev/shm/kaio-errors-${process.pid}`;
+  try {
+    return await opened(path, 'w+', use);
+  } finally {
+    rmSync(path);
+  }
+}
+
 async function inTheDark(): Promise<void> {
   const program = `
     Object.defineProperty(process, 'platform', { value: 'plan9' });
@@ -172,14 +182,7 @@ const theirs: Record<string, Record<string, (() => unknown) | string>> = {
   },
   'read, write, readv, writev': {
     EAGAIN: () => opened(`${folder}/growing`, 'w', (growing) => growing.write(zeros(), { position: 1 << 20, nowait })),
-    ENOTSUP: async () => {
-      const path = `/dev/shm/kaio-errors-${process.pid}`;
-      try {
-        await opened(path, 'w+', (inMemory) => inMemory.write(zeros(), { position: 0, nowait }));
-      } finally {
-        rmSync(path);
-      }
-    },
+    ENOTSUP: () => inMemory((file) => file.write(zeros(), { position: 0, nowait })),
     EBADF: () => readOnly.write(zeros(), 0, 4096, 0),
     EINVAL: () => opened(folder, 'r', (directory) => directory.read(zeros(), 0, 4096, 0)),
     EFBIG: () => file.write(zeros(), 0, 4096, 2 ** 53 - 8192),
@@ -198,8 +201,8 @@ const theirs: Record<string, Record<string, (() => unknown) | string>> = {
     EINVAL: () => opened('/dev/null', 'r+', (nothing) => nothing.sync()),
   },
   preallocate: {
-    // It takes what room there is before it fails.
-    ENOSPC: () => file.preallocate(0, 2 ** 43).finally(() => file.truncate(65536)),
+    // A tmpfs sees at once that there is not so much; a disk is filled up before it fails, to the harm of everybody on it.
+    ENOSPC: () => inMemory((small) => small.preallocate(0, 2 ** 43)),
     EFBIG: () => file.preallocate(0, 2 ** 52),
     EINVAL: () => file.preallocate(0, 0),
     EBADF: () => readOnly.preallocate(0, 4096),

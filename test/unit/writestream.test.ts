@@ -21,7 +21,8 @@ beforeAll(() => {
 });
 afterAll(() => context.close());
 
-const created = (flags = 'w', direct = false): Promise<AioFile> => context.open(path, flags, { direct });
+const created = (flags = 'w', direct: boolean | 'auto' = 'auto'): Promise<AioFile> =>
+  context.open(path, flags, { direct });
 
 /** The content in pieces of these lengths, over and over. */
 function* pieces(lengths: readonly number[], bytes = content.length): Generator<Buffer> {
@@ -32,7 +33,7 @@ function* pieces(lengths: readonly number[], bytes = content.length): Generator<
   }
 }
 
-describe.each([false])('direct: %s', (direct) => {
+describe.each([true, false])('direct: %s', (direct) => {
   test('what is written is what is in the file, to the byte, in whatever pieces it comes', async () => {
     const cases = fc.record({
       lengths: fc.array(fc.integer({ min: 1, max: 70_000 }), { minLength: 1, maxLength: 4 }),
