@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import {
-  chmod,
   constants,
   copyFile as fsCopyFile,
   link,
@@ -27,7 +26,6 @@ import { compareExtents, copyExtents } from './transport.ts';
 const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
 const clone = promisify(fsCopyFile);
 const calls = {
-  chmod: promisify(chmod),
   link: promisify(link),
   realpath: promisify(realpath),
   rename: promisify(rename),
@@ -186,7 +184,7 @@ class Copy {
     }
     await using target = await this.#open(temporary, 'r+');
     const { mode, size } = await target.stat();
-    await calls.chmod(temporary, mode & 0o777);
+    await target.chmod(mode & 0o777);
     if (this.#options.flush !== false) await target.sync();
     return { size, copied: 0, reflinked: true };
   }
@@ -211,7 +209,7 @@ class Copy {
     if (this.#options.verify === true) {
       await compareExtents({ ...between, extents: whole, onPiece: this.#progress('verify', size) });
     }
-    await calls.chmod(temporary, stats.mode & 0o777);
+    await target.chmod(stats.mode & 0o777);
     if (this.#options.flush !== false) await target.sync();
     return { size, copied, reflinked: false };
   }

@@ -43,6 +43,8 @@ export interface WriteStreamOptions {
   preallocate?: number | undefined;
 }
 
+type Taken = (error: Error | null | undefined) => void;
+
 /**
  * Writes a file with several requests under way. It has what the stream of `FileHandle.createWriteStream` has; `file.createWriteStream`
  * makes it. The callback of `write` says that data is taken, `'finish'` that all of it is in the file.
@@ -154,9 +156,23 @@ export class AioWriteStream extends Writable implements Streaming {
     }
   }
 
-  override write(chunk: unknown, ...rest: unknown[]): boolean {
+  override write(chunk: unknown, callback?: Taken): boolean;
+  override write(chunk: unknown, encoding: BufferEncoding, callback?: Taken): boolean;
+  override write(...args: unknown[]): boolean {
+    this.#remember(args[0]);
+    return super.write(...(args as [unknown]));
+  }
+
+  override end(callback?: () => void): this;
+  override end(chunk: unknown, callback?: () => void): this;
+  override end(chunk: unknown, encoding: BufferEncoding, callback?: () => void): this;
+  override end(...args: unknown[]): this {
+    this.#remember(args[0]);
+    return super.end(...(args as [unknown]));
+  }
+
+  #remember(chunk: unknown): void {
     if (this.#options.zeroCopy === true && typeof chunk === 'object' && chunk !== null) this.#given.add(chunk);
-    return super.write(chunk, ...(rest as [BufferEncoding]));
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {

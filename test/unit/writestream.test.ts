@@ -207,6 +207,7 @@ describe('zeroCopy', () => {
     const { buffers } = context.stats();
     const stream = (await created()).createWriteStream({ zeroCopy: true, inFlight: 1 });
     for (let i = 0; i < 10; i++) stream.write(context.allocate(4096));
+    stream.end(context.allocate(4096));
     stream.destroy();
     await once(stream, 'close');
     expect(await eventually(() => context.stats().buffers === buffers)).toBe(true);
