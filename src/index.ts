@@ -1,7 +1,7 @@
 /**
  * `kaio`: files whose reads and writes the Linux kernel does asynchronously, without a thread for each request.
  *
- * @packageDocumentation
+ * @module kaio
  */
 import type { PathLike } from 'node:fs';
 import { AioContext } from './file/context.ts';
@@ -19,9 +19,12 @@ export { AioFile } from './file/file.ts';
 export type { AttachOptions, FileOptions } from './file/open.ts';
 export type { AioReadStream, ReadStreamOptions } from './file/readstream.ts';
 export type {
+  Position,
+  ReadCallback,
   ReadOptions,
   ReadResult,
   ReadVResult,
+  WriteCallback,
   WriteOptions,
   WriteResult,
   WriteVResult,

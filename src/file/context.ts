@@ -17,6 +17,7 @@ const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024;
 const MIN_MEMORY_BYTES = 64 * 1024;
 const MAX_MEMORY_BYTES = 65535 * 65536;
 
+/** Options of {@link AioContext}. */
 export interface AioContextOptions {
   /** Requests in flight at once, 1 to 65535; default 128. More wait in queues. They count against fs.aio-max-nr. */
   depth?: number;
@@ -31,6 +32,7 @@ export interface AioContextOptions {
   latency?: boolean;
 }
 
+/** Options of {@link AioContext.poll}. */
 export interface PollOptions {
   /** Ends the wait: the promise rejects with AbortError. */
   signal?: AbortSignal;
@@ -182,6 +184,7 @@ export class AioContext implements AsyncDisposable {
     return this.#engine.close();
   }
 
+  /** {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

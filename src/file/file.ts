@@ -144,15 +144,16 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   /**
    * Reads into `buffer`, which belongs to the request until it is settled, or, if it is aborted, until its event. The data may be short, as
    * read(2)'s: at the end of the file, or before a block that cannot be read. With direct I/O too any position and length will do: around
-   * those that are no multiples of `alignment.offset` whole blocks are read, and copied.
+   * those that are no multiples of `alignment.offset` whole blocks are read, and copied. With a {@link ReadCallback} as last argument it
+   * returns nothing: the fast path.
    *
    * @param buffer A Buffer, TypedArray or DataView; best one of `context.allocate`.
    * @param offset First byte of the buffer to fill, 0 by default.
    * @param length Bytes, by default all from `offset` on.
    * @param position First byte of the file; null or -1 (default) for the file's own position, which then moves on. Such requests go
    * one after another.
-   * @param callback Instead of a promise: the fast path. It is called with (error), or (null, bytesRead, buffer).
-   * @throws (rejects) the system error of the kernel; `ERR_AIO_BUFFER_BUSY` and `ERR_AIO_BUFFER_DISPOSED` for memory of the context; `ERR_AIO_WOULD_BLOCK` for a pipe, socket or terminal.
+   * @throws (rejects) the system error of the kernel; `ERR_AIO_BUFFER_BUSY` and `ERR_AIO_BUFFER_DISPOSED` for memory of the context;
+   * `ERR_AIO_WOULD_BLOCK` for a pipe, socket or terminal.
    */
   read<T extends NodeJS.ArrayBufferView>(
     buffer: T,
@@ -208,7 +209,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   /**
    * Writes from `buffer`, or a string in an encoding (default utf8). The result may be short, as write(2)'s: `bytesWritten` says. Do not
    * change the buffer before the request is settled: what is written then is undefined. When it completes, the data is in the file, but
-   * durable only after {@link datasync}, or with the option `dsync`.
+   * durable only after {@link datasync}, or with the option `dsync`. With a {@link WriteCallback} as last argument it returns nothing:
+   * the fast path.
    *
    * With direct I/O a write that begins or ends between multiples of `alignment.offset` goes through the page cache, by a second descriptor
    * and a thread, apart from direct writes within 64 KiB of it by this thread: exact, and much slower. Wait for it before you dispose
@@ -219,7 +221,6 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
    * @param length Bytes, by default all from `offset` on.
    * @param position First byte of the file; null (default) for the file's own position, which then moves on. A file opened for
    * appending writes at its end whatever is given, one request after another.
-   * @param callback Instead of a promise: the fast path. It is called with (error), or (null, bytesWritten, buffer).
    * @throws (rejects) as {@link read}; ENOSPC, EDQUOT, EFBIG; `ERR_AIO_MISALIGNED` where such a write is made and the file cannot be
    * opened a second time.
    */
@@ -484,6 +485,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     return this.#ending;
   }
 
+  /** {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

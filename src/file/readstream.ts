@@ -113,6 +113,7 @@ export class AioReadStream extends Readable implements Streaming {
     this.destroy();
   }
 
+  /** @internal */
   override _construct(callback: (error?: Error | null) => void): void {
     const { start } = this;
     if (start !== undefined) this.#begin(start, callback);
@@ -131,6 +132,7 @@ export class AioReadStream extends Readable implements Streaming {
     callback();
   }
 
+  /** @internal */
   override _read(): void {
     const ahead = this.#ahead!;
     ahead.whenReady((error) => {
@@ -155,6 +157,7 @@ export class AioReadStream extends Readable implements Streaming {
     return chunk;
   }
 
+  /** @internal */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const unread = this.readableLength;
     if (unread > 0) for (const chunk of this.#queued.slice(-unread)) chunk[Symbol.dispose]();

@@ -1,8 +1,9 @@
 import type { RequestOptions } from '../engine/engine.ts';
 import type { Shape } from '../engine/request.ts';
 
-/** What reads and writes take by name, and what they give. */
+// What reads and writes take by name, and what they give.
 
+/** What a read gives. */
 export interface ReadResult<T extends NodeJS.ArrayBufferView> {
   /** Bytes that were read: 0 at the end of the file. */
   bytesRead: number;
@@ -10,6 +11,7 @@ export interface ReadResult<T extends NodeJS.ArrayBufferView> {
   buffer: T;
 }
 
+/** What a write gives. */
 export interface WriteResult<T> {
   /** Bytes that were written: fewer than asked for where the kernel took no more, as with write(2). */
   bytesWritten: number;
@@ -17,6 +19,7 @@ export interface WriteResult<T> {
   buffer: T;
 }
 
+/** What a read into several buffers gives. */
 export interface ReadVResult<T extends readonly NodeJS.ArrayBufferView[]> {
   /** Bytes that were read into all of them together: 0 at the end of the file. */
   bytesRead: number;
@@ -24,6 +27,7 @@ export interface ReadVResult<T extends readonly NodeJS.ArrayBufferView[]> {
   buffers: T;
 }
 
+/** What a write from several buffers gives. */
 export interface WriteVResult<T extends readonly NodeJS.ArrayBufferView[]> {
   /** Bytes that were written from all of them together. */
   bytesWritten: number;
@@ -53,8 +57,11 @@ export interface WriteOptions extends RequestOptions {
   position?: number | null;
 }
 
+/** First byte of the file; null, undefined or -1 for the file's own position. */
 export type Position = number | bigint | null | undefined;
+/** Hears of a read's error, or of how many bytes it brought and where. */
 export type ReadCallback<T> = (error: Error | null, bytesRead: number, buffer: T) => void;
+/** Hears of a write's error, or of how many bytes it took and from where. */
 export type WriteCallback<T> = (error: Error | null, bytesWritten: number, buffer: T) => void;
 
 export const countShape: Shape = (bytes) => bytes;

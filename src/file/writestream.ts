@@ -128,6 +128,7 @@ export class AioWriteStream extends Writable implements Streaming {
     else this.once('finish', () => this.destroy()).end();
   }
 
+  /** @internal */
   override _construct(callback: (error?: Error | null) => void): void {
     this.#begin().then(() => callback(), callback);
   }
@@ -175,10 +176,12 @@ export class AioWriteStream extends Writable implements Streaming {
     if (this.#options.zeroCopy === true && typeof chunk === 'object' && chunk !== null) this.#given.add(chunk);
   }
 
+  /** @internal */
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     this.#take([chunk], callback);
   }
 
+  /** @internal */
   override _writev(chunks: { chunk: Buffer }[], callback: (error?: Error | null) => void): void {
     this.#take(
       chunks.map(({ chunk }) => chunk),
@@ -195,6 +198,7 @@ export class AioWriteStream extends Writable implements Streaming {
     });
   }
 
+  /** @internal */
   override _final(callback: (error?: Error | null) => void): void {
     this.#behind!.finish((error) => {
       if (error) this.#report(error, callback);

@@ -6,6 +6,7 @@ const ROW = 8;
 /** Columns for one byte: two of them hold the longest name of a 2-byte field. */
 const COLUMNS = 8;
 
+/** Options of {@link drawText}. */
 export interface DrawOptions {
   /** Only characters of ASCII. Default false. */
   readonly ascii?: boolean;

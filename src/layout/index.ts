@@ -11,7 +11,7 @@
  * decodeIocb(bytes, 's390x').aio_nbytes; // 4096n
  * ```
  *
- * @packageDocumentation
+ * @module kaio/layout
  */
 export { type Abi, type AbiName, abiOf, abis, hostAbi, type SystemCalls } from './abis.ts';
 export { type Constant, type ConstantName, constantOn, constants } from './catalogue.ts';

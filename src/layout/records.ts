@@ -58,11 +58,13 @@ export interface AioRing {
   header_length: number;
 }
 
+/** `struct iovec`. */
 export interface Iovec {
   iov_base: bigint;
   iov_len: bigint;
 }
 
+/** `struct timespec` or `struct __kernel_timespec`: seconds and nanoseconds. */
 export interface TimespecRecord {
   tv_sec: bigint;
   tv_nsec: bigint;

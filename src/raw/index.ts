@@ -28,7 +28,7 @@
  * io_destroy(ctx);
  * ```
  *
- * @packageDocumentation
+ * @module kaio/raw
  */
 import { invalidArgType, outOfRange, type SystemError, systemError } from '../errors.ts';
 import { binding, type RingHeader } from './binding.ts';

@@ -86,7 +86,7 @@ interface LockedPackage {
   optionalDependencies?: Record<string, string>;
 }
 
-test.each(['package-lock.json'])(
+test.each(['package-lock.json', 'docs/api/package-lock.json'])(
   '%s names no registry, a hash for every package, and those of every platform',
   (path) => {
     const { packages } = JSON.parse(read(path)) as { packages: Record<string, LockedPackage> };
