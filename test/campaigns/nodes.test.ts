@@ -1,0 +1,29 @@
+// One binary for every Node.js: the tests of what lies closest to Node itself, on each that is supported. With KAIO_LONG=1 all of them.
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import { mustRun, root } from '../package/installed.ts';
+import { nodeProgram, VERSIONS } from '../support/nodes.ts';
+
+const folder = (name: string, ...tests: string[]) => tests.map((test) => `test/${name}/${test}.test.ts`);
+/** The system calls, the memory, the arguments and errors, the ends of processes, and the faults that need no device. */
+const ESSENTIALS = [
+  ...folder('kernel', 'buffers', 'cancel', 'destroy', 'getevents', 'ring', 'submit', 'vectored'),
+  ...folder('lifecycle', 'close', 'dropped', 'exit', 'idle', 'reference', 'reuse', 'states', 'throw'),
+  ...folder('fault', 'limits', 'setup'),
+  'test/unit/',
+];
+/** What is about the package, which install.test.ts has on each Node.js, or about other languages. */
+const ELSEWHERE = ['test/package', 'test/layout'];
+
+const tests = process.env['KAIO_LONG'] ? ['test'] : ESSENTIALS;
+
+test.each(VERSIONS)('what lies closest to Node.js passes its tests on %s', (version) => {
+  const node = nodeProgram(version);
+  // Programs that tests start by name are of that version too.
+  const env = { PATH: `${dirname(node)}:${process.env['PATH']}`, NO_COLOR: '1' };
+  const options = ELSEWHERE.flatMap((folder) => ['--exclude', `${folder}/**`]);
+  const output = mustRun(node, [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...tests, ...options], root, env);
+  // vitest takes a name that fits no file without a word.
+  const files = Number(/Test Files +(\d+) passed/.exec(output)?.[1]);
+  expect(files).toBeGreaterThan(tests.length);
+});
