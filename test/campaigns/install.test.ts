@@ -15,7 +15,7 @@ const disk = scratchFolder();
 let tarball: Tarball;
 
 beforeAll(() => {
-  mustRun('npm', ['run', 'prebuild']);
+  mustRun('npm', ['run', 'prebuilds']);
   tarball = pack(folder);
 });
 

@@ -71,7 +71,7 @@ test('nothing in the tarball knows where it was built', () => {
   expect(found).toEqual([]);
 });
 
-/** The native modules in the package: that of this machine, and those that `npm run prebuild` has made. */
+/** The native modules in the package: that of this machine, and those that `npm run prebuilds` has made. */
 const modules = () =>
   installed.tarball.files.filter((path) => path.startsWith('prebuilds/')).map((path) => join(folder, path));
 
