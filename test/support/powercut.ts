@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compile, hasCommand, libraryFlags } from './compile.ts';
@@ -33,6 +34,9 @@ export interface DiskOptions {
   /** It answers flushes and keeps nothing; or what no flush made stable is lost, all of it. */
   manner?: 'ignore-flush' | 'drop-all' | undefined;
 }
+
+/** Memory, where there is some: a disk whose image is there costs next to nothing. */
+export const memoryFolder: string = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 /** No step of a run may hang it: what takes longer has failed. */
 const PATIENCE_MS = 20_000;
@@ -98,6 +102,8 @@ export class PowerCutDisk {
       ...(manner === undefined ? [] : [manner]),
     ];
     this.#server = spawn(compile('powercut_disk', library.flags), args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    // It may end while it is told something; then the answer is missing, too.
+    this.#server.stdin!.on('error', () => {});
     this.lost = new Promise((resolve) => {
       createInterface({ input: this.#server.stdout! }).on('line', (line) => {
         if (line === 'ok') this.#commands.shift()?.();
@@ -146,6 +152,7 @@ export class PowerCutDisk {
 
   /** Tells the server what is to happen; resolves when it does so. c/powercut_disk.c has the commands. */
   async tell(...words: (string | number)[]): Promise<void> {
+    if (this.#server.exitCode !== null || this.#server.signalCode !== null) throw new Error('the disk is gone');
     const answered = new Promise<void>((resolve) => this.#commands.push(resolve));
     this.#server.stdin!.write(`${words.join(' ')}\n`);
     await soon(words.join(' '), answered);

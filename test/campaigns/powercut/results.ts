@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url';
 import type { Outcome } from './run.ts';
 
 const folder = fileURLToPath(new URL('../results/', import.meta.url));
-const path = `${folder}powercut.json`;
 
 export interface Tally {
   cuts: number;
@@ -41,11 +40,7 @@ export function keep(outcomes: readonly Outcome[], controls: Record<string, { cu
     const names = [...new Set(outcomes.map(of))];
     return Object.fromEntries(names.map((name) => [name, tally(outcomes.filter((outcome) => of(outcome) === name))]));
   };
-  const head = {
-    campaign: 'powercut',
-    command: 'KAIO_LONG=1 npm run test:powercut',
-    kernel: release(),
-    node: process.version,
+  const figures = {
     all: tally(outcomes),
     storages: by(({ plan }) => plan.storage),
     writers: by(({ plan }) => (plan.log ? 'write-ahead log' : 'files')),
@@ -55,9 +50,17 @@ export function keep(outcomes: readonly Outcome[], controls: Record<string, { cu
   const rows = outcomes.map(({ plan, acknowledged, loss }) => {
     const { seed, storage, sectorBytes, log } = plan;
     const { unflushed, lost } = loss;
-    return JSON.stringify({ seed, storage, sectorBytes, log, acknowledged, unflushed, lost });
+    return { seed, storage, sectorBytes, log, acknowledged, unflushed, lost };
   });
+  keepResults('powercut', 'KAIO_LONG=1 npm run test:powercut', figures, rows);
+}
+
+/** Writes results/`campaign`.json: the command, what it ran on, its figures, and a row for each of its runs. */
+export function keepResults(campaign: string, command: string, figures: object, rows: readonly object[]): void {
+  const path = `${folder}${campaign}.json`;
+  const head = { campaign, command, kernel: release(), node: process.version, ...figures };
+  const runs = rows.map((row) => JSON.stringify(row)).join(',\n');
   mkdirSync(folder, { recursive: true });
-  writeFileSync(path, `${JSON.stringify(head, null, 2).slice(0, -2)},"runs": [\n${rows.join(',\n')}\n]}`);
+  writeFileSync(path, `${JSON.stringify(head, null, 2).slice(0, -2)},"runs": [\n${runs}\n]}`);
   execFileSync('npx', ['biome', 'format', '--write', path], { stdio: 'pipe' });
 }

@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { type Loss, makeImage, PowerCutDisk, soon } from '../../support/powercut.ts';
+import { type Loss, makeImage, memoryFolder, PowerCutDisk, soon } from '../../support/powercut.ts';
 import { undoing } from '../../support/undo.ts';
 import { type Claims, check, checkLog, claim, type Faults, noClaims, type Reader } from './check.ts';
 import type { Lane, Plan } from './plan.ts';
@@ -23,12 +22,14 @@ export interface Outcome extends Faults {
   unreadable: string | undefined;
 }
 
-/** Memory, where there is some: a loss of power is a matter of milliseconds then. */
-const place = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-
 /** Runs plans one after another, with the images that they share. */
 export class PowerCuts {
-  readonly #folder = mkdtempSync(`${place}/kaio-powercut-`);
+  readonly #folder = mkdtempSync(`${memoryFolder}/kaio-powercut-`);
+
+  constructor() {
+    // Also where the tests are ended half-way.
+    process.once('exit', () => this.close());
+  }
 
   async run(plan: Plan): Promise<Outcome> {
     const image = await this.#image(plan);

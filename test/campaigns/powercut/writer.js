@@ -208,16 +208,17 @@ class Lane {
 
   /** Writes that one sync makes safe. Half of the time the sync is requested while they are under way: it has to wait for them. */
   async #writeTogether(chosen) {
-    const writes = chosen.map((unit) => this.#write(unit));
     const sync = () => (this.#plan.acknowledge === 'sync' ? this.#syncer.sync() : this.#syncer.datasync());
-    const early = this.#plan.acknowledge === 'other-file' || (!this.#plan.aborts && below(2) === 0);
+    const early = this.#plan.acknowledge === 'other-file' || below(2) === 0;
+    // What a request leads to only later is none that an early sync could wait for.
+    const writes = chosen.map((unit) => (early ? this.#writeOnce(unit) : this.#write(unit)));
     const versions = early
       ? await Promise.all([...writes, sync()])
       : await Promise.all(writes).then((all) => sync().then(() => all));
     this.#acknowledge(chosen.map((unit, i) => [unit.number, versions[i]]));
   }
 
-  /** Writes a unit, in some lanes by an attempt that is aborted and then another. Resolves with the version that was not aborted. */
+  /** Writes a unit, sometimes more than once. Resolves with the last version, which alone is to be acknowledged. */
   async #write(unit, options = {}) {
     if (this.#plan.aborts && this.#plan.kind !== 'append' && below(3) === 0) {
       const controller = new AbortController();
@@ -230,8 +231,12 @@ class Lane {
         if (error.name !== 'AbortError') throw error;
       });
     }
-    // Sometimes twice: the disk then has two versions to choose from, and the first is not acknowledged.
+    // The disk then has two versions to choose from.
     if (this.#plan.kind !== 'append' && below(6) === 0) await this.#submit(this.#file, unit, options);
+    return await this.#writeOnce(unit, options);
+  }
+
+  async #writeOnce(unit, options = {}) {
     const version = unit.version + 1;
     await this.#submit(this.#file, unit, options);
     return version;
