@@ -124,7 +124,7 @@ export function controlOf(seed: number, wrong: 'ignore-flush' | 'write' | 'other
   return {
     ...plan,
     manner: wrong === 'ignore-flush' ? wrong : 'drop-all',
-    cutAfter: 100 + plan.cutAfter,
+    cutAfter: 60 + Math.floor(plan.cutAfter / 8),
     lanes: [
       {
         ...lane!,
@@ -135,7 +135,7 @@ export function controlOf(seed: number, wrong: 'ignore-flush' | 'write' | 'other
         unaligned: false,
         aborts: false,
         mostBytes: 16 * KIBIBYTE,
-        batches: 4,
+        batches: wrong === 'other-file' ? 1 : 4,
         batchWrites: 4,
       },
     ],

@@ -7,7 +7,7 @@
 // When the power goes, each unit (sector) of the cache has a fate of its own: the image keeps its stable bytes, or
 // those of any write since the last flush that reached it, whatever their order was. IMAGE itself is never changed.
 // `ignore-flush` is a disk that lies: it answers and keeps nothing. `drop-all` leaves nothing to chance: whatever is in
-// the cache is lost.
+// the cache is lost, and a write takes so long that a flush beside it is sure to come in between.
 //
 // It reads commands from its standard input, a line each, and answers each with a line once it is in force:
 //
@@ -37,7 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DISK_INODE = 2, MOST_DELAY_US = 600, FLUSH_DELAY_US = 1000, MOST_BAD = 64 };
+enum { DISK_INODE = 2, MOST_DELAY_US = 600, LONG_DELAY_US = 5000, FLUSH_DELAY_US = 1000, MOST_BAD = 64 };
 
 // One write request, shared by the versions of all units that it reached.
 struct write {
@@ -323,6 +323,11 @@ static int64_t answer_due(void) {
   return -1;
 }
 
+static uint64_t write_delay_us(void) {
+  if (drops_all && countdown > 0) return LONG_DELAY_US + random_below(LONG_DELAY_US);
+  return random_below(4) == 0 ? 0 : random_below(MOST_DELAY_US);
+}
+
 static void on_write(fuse_req_t request, fuse_ino_t inode, const char* data, size_t size, off_t offset,
                      struct fuse_file_info* file) {
   (void)inode, (void)file;
@@ -336,8 +341,7 @@ static void on_write(fuse_req_t request, fuse_ino_t inode, const char* data, siz
   for (size_t done = 0; done < size; done += unit_bytes)
     store(((size_t)offset + done) / unit_bytes, data + done, write);
   seen.writes++;
-  answer_later((struct pending){.kind = WRITE, .request = request, .write = write, .bytes = size},
-               random_below(4) == 0 ? 0 : random_below(MOST_DELAY_US));
+  answer_later((struct pending){.kind = WRITE, .request = request, .write = write, .bytes = size}, write_delay_us());
   release(write);
   if (counts_down()) cut();
 }
