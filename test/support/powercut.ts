@@ -174,8 +174,10 @@ export class PowerCutDisk {
   }
 
   /** The disk is gone, and does not come back. */
-  vanish(): void {
+  async vanish(): Promise<void> {
+    const ended = once(this.#server, 'exit');
     this.#server.kill('SIGKILL');
+    await soon('the end of the disk', ended);
   }
 
   /** The end of the server ends all requests, so that nothing else can hang. */
