@@ -2,7 +2,6 @@
 //
 //   npm run test:powercut                  a few cuts; with KAIO_LONG=1 500, whose figures go to results/powercut.json
 //   KAIO_SEED=79 npm run test:powercut     one seed: the same requests and the same cut, but the kernel's own timing is new each time
-import { existsSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { powerCutSkip } from '../support/powercut.ts';
 import { controlOf, logPlanOf, type Plan, planOf } from './powercut/plan.ts';
@@ -22,8 +21,6 @@ const controls = [
   ['a writer that takes a write for durable', 'write'],
   ['a writer whose sync does not wait for its writes', 'other-file'],
 ] as const;
-
-const log = new URL('../../examples/out/wal/log.js', import.meta.url);
 
 const cuts = new PowerCuts();
 const outcomes: Outcome[] = [];
@@ -49,7 +46,7 @@ describe.skipIf(powerCutSkip())('a power cut loses nothing that was acknowledged
     await survives(planOf(seed));
   });
 
-  describe.skipIf(!existsSync(log))('by the write-ahead log', () => {
+  describe('by the write-ahead log', () => {
     test.each(seedsUpTo(long ? 100 : 3))('seed %i', async (seed) => {
       await survives(logPlanOf(seed));
     });

@@ -259,6 +259,23 @@ describe('what would wait', () => {
     expect(sizes).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 
+  test('an append that the kernel had no room for goes before those that came after it', async () => {
+    const { engine, kernel } = fakeEngine({ depth: 16 });
+    const target = fakeTarget({ append: true });
+    const done = Promise.all([1, 2, 3].map((length) => write(engine, target, 0, Buffer.alloc(length))));
+    await turn();
+    await turn();
+    // What a thread's io_submit answers comes as an event that says so (res2).
+    kernel.complete(kernel.inFlight[0]!, -EAGAIN, 1);
+    for (let appended = 0; appended < 3; ) {
+      await turn();
+      appended += kernel.inFlight.length;
+      kernel.completeAll();
+    }
+    await done;
+    expect(kernel.history.map(({ nbytes }) => nbytes)).toEqual([1, 1, 2, 3]);
+  });
+
   test('an append goes whole, wherever its memory is, or another could come in between', async () => {
     const { engine, kernel } = fakeEngine();
     const target = fakeTarget({ append: true });
