@@ -2,7 +2,13 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import { AioContext } from '../../src/index.ts';
-import { deviceSkip, withFullDevice, withFullDeviceFileSystem, withTruncatedDevice } from '../support/devices.ts';
+import {
+  deviceSkip,
+  fullDeviceSkip,
+  withFullDevice,
+  withFullDeviceFileSystem,
+  withTruncatedDevice,
+} from '../support/devices.ts';
 import { fuseSkip, withFuse } from '../support/fuse.ts';
 import { mount, mountSkip, temporaryFolder } from '../support/mounts.ts';
 import { scratchFolder } from '../support/scratch.ts';
@@ -52,7 +58,7 @@ async function writeUntilFull(path: string, flags: string): Promise<unknown> {
 
 describe('no room', () => {
   test('a full device rejects the write with ENOSPC, naming path and place', async (t) => {
-    need(t, deviceSkip());
+    need(t, fullDeviceSkip());
     await withFullDevice(async (device) => {
       const error = await writeUntilFull(device, 'r+');
       expect(error).toMatchObject({ code: 'ENOSPC', errno: -ENOSPC, syscall: 'write', path: device });
@@ -61,7 +67,7 @@ describe('no room', () => {
   });
 
   test('a full file system rejects the write with ENOSPC, and what was written before is there', async (t) => {
-    need(t, deviceSkip());
+    need(t, fullDeviceSkip());
     await withFullDeviceFileSystem(async (dir) => {
       const path = `${dir}/a`;
       expect(await writeUntilFull(path, 'w+')).toMatchObject({ code: 'ENOSPC', syscall: 'write', path });

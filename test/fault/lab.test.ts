@@ -3,7 +3,14 @@ import { closeSync, copyFileSync, openSync, readFileSync, writeFileSync } from '
 import { beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import { type ChildOptions, runNode, straceLauncher, straceSkip } from '../support/child.ts';
 import { compile } from '../support/compile.ts';
-import { deviceSkip, withFullDevice, withFullDeviceFileSystem, withTruncatedDevice } from '../support/devices.ts';
+import {
+  deviceSkip,
+  fullDeviceSkip,
+  withFullDevice,
+  withFullDeviceFileSystem,
+  withTruncatedDevice,
+} from '../support/devices.ts';
+import { directSkip } from '../support/direct.ts';
 import { fileSystemKinds, fileSystemSkip, withFileSystem } from '../support/filesystems.ts';
 import { fuseSkip, withFuse } from '../support/fuse.ts';
 import { fileSystemMagic } from '../support/mounts.ts';
@@ -74,6 +81,7 @@ describe('file systems', () => {
       need(context, fileSystemSkip(kind));
       const dir = await withFileSystem(kind, async (mounted) => {
         expect(fileSystemMagic(mounted)).toBe(MAGIC[kind]);
+        need(context, directSkip(mounted));
         copyFileSync(`${folder}/full`, `${mounted}/full`);
         const { results } = await transfers({ path: `${mounted}/full`, operation: 'read', count: 4, bytes: 4096 });
         expect(Object.values(results)).toEqual([4096, 4096, 4096, 4096]);
@@ -99,7 +107,7 @@ describe('file systems', () => {
 
 describe('devices', () => {
   test('a full device gives ENOSPC in the event', async (context) => {
-    need(context, deviceSkip());
+    need(context, fullDeviceSkip());
     const { results } = await withFullDevice((path) =>
       transfers({ path, operation: 'write', count: 64, bytes: 128 * KIBIBYTE }),
     );
@@ -108,7 +116,7 @@ describe('devices', () => {
   });
 
   test('a full device gives ENOSPC through a file system that believes it has room', async (context) => {
-    need(context, deviceSkip());
+    need(context, fullDeviceSkip());
     const { results } = await withFullDeviceFileSystem((dir) =>
       transfers({ path: `${dir}/a`, operation: 'write', count: 64, bytes: 128 * KIBIBYTE }),
     );

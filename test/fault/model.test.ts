@@ -1,12 +1,12 @@
 // Whatever the kernel answers, nothing is lost, settled twice, put into the wrong place, leaked or left hanging.
 import { rmSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { runNode } from '../support/child.ts';
+import { patience, runNode } from '../support/child.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { type Faults, type Report, readReport, shimSkip, withFaults } from '../support/shim.ts';
 
 const { KAIO_LONG } = process.env;
-const OPERATIONS = KAIO_LONG === undefined ? 1600 : 100_000;
+const OPERATIONS = KAIO_LONG === undefined ? 1600 / patience : 100_000;
 const EIO = 5;
 
 interface Run {

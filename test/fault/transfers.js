@@ -2,12 +2,15 @@
 //
 //   node transfers.js '{"path": ..., "operation": "read" | "write", "count": ..., "bytes": ..., "buffered": ...}'
 import fs from 'node:fs';
+import { endianness } from 'node:os';
 import * as raw from '../../dist/raw/index.js';
 
 const { path, operation, count, bytes, buffered = false } = JSON.parse(process.argv[2]);
 const { O_RDWR, O_CREAT, O_DIRECT } = fs.constants;
 const IOCB_CMD = { read: 0, write: 1 };
 const IOCB_FLAG_RESFD = 1;
+/** The byte order of the kernel's words: half of the name of a method of Buffer. */
+const order = endianness();
 
 const fd = fs.openSync(path, O_RDWR | O_CREAT | (buffered ? 0 : O_DIRECT));
 const arena = new raw.Arena(1024 * 1024 + count * Math.max(bytes, 4096));
@@ -22,21 +25,21 @@ function pack(index) {
   const at = index * 64;
   const buffer = arena.allocate(bytes).fill(index + 1);
   iocbs.fill(0, at, at + 64);
-  iocbs.writeBigUInt64LE(BigInt(index), at);
-  iocbs.writeUInt16LE(IOCB_CMD[operation], at + 16);
-  iocbs.writeUInt32LE(fd, at + 20);
-  iocbs.writeBigUInt64LE(arena.addressOf(buffer), at + 24);
-  iocbs.writeBigUInt64LE(BigInt(bytes), at + 32);
-  iocbs.writeBigUInt64LE(BigInt(index * bytes), at + 40);
-  iocbs.writeUInt32LE(IOCB_FLAG_RESFD, at + 56);
-  iocbs.writeUInt32LE(eventfd, at + 60);
+  iocbs[`writeBigUInt64${order}`](BigInt(index), at);
+  iocbs[`writeUInt16${order}`](IOCB_CMD[operation], at + 16);
+  iocbs[`writeUInt32${order}`](fd, at + 20);
+  iocbs[`writeBigUInt64${order}`](arena.addressOf(buffer), at + 24);
+  iocbs[`writeBigUInt64${order}`](BigInt(bytes), at + 32);
+  iocbs[`writeBigUInt64${order}`](BigInt(index * bytes), at + 40);
+  iocbs[`writeUInt32${order}`](IOCB_FLAG_RESFD, at + 56);
+  iocbs[`writeUInt32${order}`](eventfd, at + 60);
   return arena.addressOf(iocbs.subarray(at, at + 64));
 }
 
 const report = { calls: [], refused: {}, results: {}, order: [], interrupted: 0, longestSubmitMs: 0, signalled: 0 };
 
 function submit(waiting) {
-  for (const [slot, index] of waiting.entries()) pointers.writeBigUInt64LE(addresses[index], slot * 8);
+  for (const [slot, index] of waiting.entries()) pointers[`writeBigUInt64${order}`](addresses[index], slot * 8);
   const started = performance.now();
   try {
     const taken = raw.io_submit(ctx, waiting.length, arena.addressOf(pointers));
@@ -53,9 +56,9 @@ function reap(min) {
   try {
     const nr = raw.io_getevents(ctx, min, count, arena.addressOf(events));
     for (let at = 0; at < nr * 32; at += 32) {
-      const index = Number(events.readBigUInt64LE(at));
-      const same = events.readBigUInt64LE(at + 8) === addresses[index];
-      report.results[index] = same ? Number(events.readBigInt64LE(at + 16)) : 'the address of another iocb';
+      const index = Number(events[`readBigUInt64${order}`](at));
+      const same = events[`readBigUInt64${order}`](at + 8) === addresses[index];
+      report.results[index] = same ? Number(events[`readBigInt64${order}`](at + 16)) : 'the address of another iocb';
       report.order.push(index);
     }
     return nr;
@@ -75,7 +78,7 @@ report.totalMs = performance.now() - started;
 if (report.order.length > 0) {
   const counter = Buffer.alloc(8);
   fs.readSync(eventfd, counter);
-  report.signalled = Number(counter.readBigUInt64LE());
+  report.signalled = Number(counter[`readBigUInt64${order}`]());
 }
 raw.io_destroy(ctx);
 console.log(JSON.stringify({ ...report, incompat_features }));

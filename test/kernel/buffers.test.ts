@@ -23,15 +23,17 @@ test.each(opcodes)('a null buffer is taken and a fault, and is fine for no bytes
   expect(rig.attempt({ opcode, fd, buf: 0n, nbytes: 0 })).toEqual({ res: 0 });
 });
 
-test('a buffered transfer whose buffer runs into unmapped memory is short', ({ skip }) => {
+test('a buffered transfer whose buffer runs into unmapped memory is short, or a write of it a fault', ({ skip }) => {
   const { fd, path } = temporaryFile({ content });
   skip(fileSystemOf(path) === 'btrfs', 'a write of btrfs fails as a whole');
   const rig = new Rig();
   const buf = rig.end - 96n;
   expect(rig.attempt({ opcode: IOCB_CMD_PREAD, fd, buf, nbytes: 512 })).toEqual({ res: 96 });
   expect(Buffer.from(rig.arena.buffer, rig.arena.byteLength - 96).equals(content.subarray(0, 96))).toBe(true);
-  expect(rig.attempt({ opcode: IOCB_CMD_PWRITE, fd, buf, nbytes: 512, offset: PAGE_BYTES })).toEqual({ res: 96 });
-  expect(fstatSync(fd).size).toBe(PAGE_BYTES + 96);
+  const written = rig.attempt({ opcode: IOCB_CMD_PWRITE, fd, buf, nbytes: 512, offset: PAGE_BYTES });
+  // Linux 5.10 fails such a write as a whole.
+  expect([{ res: 96 }, { res: 'EFAULT' }]).toContainEqual(written);
+  expect(fstatSync(fd).size).toBe(PAGE_BYTES + ('res' in written && written.res === 96 ? 96 : 0));
 });
 
 test.each(opcodes)('a direct transfer whose buffer runs into unmapped memory is a fault (opcode %i)', (opcode) => {

@@ -2,11 +2,10 @@ import { writeSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { IOCB_CMD_FSYNC, IOCB_CMD_POLL, IOCB_CMD_PREAD } from '../../src/layout/index.ts';
 import { io_cancel } from '../../src/raw/index.ts';
-import { ALL_ONES, answer, type Iocb, KERNEL_ADDRESS, PAGE_BYTES, Rig } from '../support/raw.ts';
+import { ALL_ONES, answer, type Iocb, KERNEL_ADDRESS, KEY_OFFSET, order, PAGE_BYTES, Rig } from '../support/raw.ts';
 import { pattern, temporaryFile, temporaryPipe } from '../support/raw-files.ts';
 
 const POLLIN = 0x1n;
-const KEY_OFFSET = 8;
 
 function cancel(rig: Rig, iocb: bigint, ctx = rig.ctx): ReturnType<typeof io_cancel> | string {
   return answer(() => io_cancel(ctx, iocb, rig.events));
@@ -77,10 +76,10 @@ test('a poll cannot be cancelled by a wrong key, a copy of its iocb or another c
   const other = new Rig();
   const { iocb, writer } = waitingPoll(rig);
   const bytes = bytesOf(rig, iocb);
-  const key = bytes.readUInt32LE(KEY_OFFSET);
-  bytes.writeUInt32LE(key + 1, KEY_OFFSET);
+  const key = bytes[`readUInt32${order}`](KEY_OFFSET);
+  bytes[`writeUInt32${order}`](key + 1, KEY_OFFSET);
   expect(cancel(rig, iocb)).toBe('EINVAL');
-  bytes.writeUInt32LE(key, KEY_OFFSET);
+  bytes[`writeUInt32${order}`](key, KEY_OFFSET);
   const copy = rig.buffer(64);
   bytes.copy(copy);
   expect(cancel(rig, rig.address(copy))).toBe('EINVAL');

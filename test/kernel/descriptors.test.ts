@@ -3,7 +3,7 @@ import { constants, readFileSync, watch } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../../src/layout/index.ts';
 import { hasCommand } from '../support/compile.ts';
-import { type Iocb, PAGE_BYTES, Rig, temporaryEventfd } from '../support/raw.ts';
+import { type Iocb, order, PAGE_BYTES, Rig, temporaryEventfd } from '../support/raw.ts';
 import {
   closeNow,
   connectedSockets,
@@ -83,7 +83,7 @@ test('a write to an eventfd is refused, a read takes its count', () => {
   const count = rig.buffer(8);
   const read: Iocb = { opcode: IOCB_CMD_PREAD, fd, buf: rig.address(count), nbytes: 8 };
   expect(rig.attempt(read)).toEqual({ res: 8 });
-  expect(count.readBigUInt64LE()).toBe(5n);
+  expect(count[`readBigUInt64${order}`]()).toBe(5n);
   expect(rig.attempt(read)).toEqual({ res: 'EAGAIN' });
 });
 

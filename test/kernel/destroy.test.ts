@@ -2,7 +2,7 @@ import { readSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { IOCB_CMD_POLL, IOCB_CMD_PREAD, IOCB_FLAG_RESFD } from '../../src/layout/index.ts';
 import { io_destroy, io_getevents, io_submit, readRing } from '../../src/raw/index.ts';
-import { ALL_ONES, answer, type Iocb, long, PAGE_BYTES, Rig, temporaryEventfd } from '../support/raw.ts';
+import { ALL_ONES, answer, type Iocb, long, order, PAGE_BYTES, Rig, temporaryEventfd } from '../support/raw.ts';
 import { pattern, scratch, temporaryFile, temporaryPipe } from '../support/raw-files.ts';
 import { noCompiler, observe } from '../support/raw-observe.ts';
 
@@ -12,7 +12,7 @@ const POLLIN = 0x1n;
 function takeCount(fd: number): bigint {
   const bytes = Buffer.alloc(8);
   readSync(fd, bytes);
-  return bytes.readBigUInt64LE();
+  return bytes[`readBigUInt64${order}`]();
 }
 
 test.each([

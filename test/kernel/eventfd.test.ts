@@ -2,7 +2,7 @@ import { constants, readSync, writeSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { IOCB_CMD_POLL, IOCB_CMD_PREAD, IOCB_CMD_PWRITE, IOCB_FLAG_RESFD } from '../../src/layout/index.ts';
 import { eventfd } from '../../src/raw/index.ts';
-import { answer, type Iocb, long, PAGE_BYTES, Rig, temporaryEventfd } from '../support/raw.ts';
+import { answer, type Iocb, long, order, PAGE_BYTES, Rig, temporaryEventfd } from '../support/raw.ts';
 import { closeNow, descriptorsOf, pattern, temporaryFile, temporaryPipe } from '../support/raw-files.ts';
 import { noCompiler, observe } from '../support/raw-observe.ts';
 
@@ -17,7 +17,7 @@ const MIB = 1 << 20;
 function take(fd: number): bigint | string {
   const bytes = Buffer.alloc(8);
   const read = answer(() => readSync(fd, bytes));
-  return typeof read === 'string' ? read : bytes.readBigUInt64LE();
+  return typeof read === 'string' ? read : bytes[`readBigUInt64${order}`]();
 }
 
 /** Takes the count as soon as there is one. It looks rather than blocks, so that a signal that is lost fails the test. */
@@ -125,7 +125,7 @@ test('a count that overflows is an error to poll, and reads as all ones', () => 
   const rig = new Rig();
   const resfd = temporaryEventfd();
   const most = Buffer.alloc(8);
-  most.writeBigUInt64LE(2n ** 64n - 2n);
+  most[`writeBigUInt64${order}`](2n ** 64n - 2n);
   writeSync(resfd, most);
   expect(rig.attempt(reading(fd, rig, resfd))).toEqual({ res: 512 });
   const polled = rig.attempt({ opcode: IOCB_CMD_POLL, fd: resfd, buf: POLLIN });

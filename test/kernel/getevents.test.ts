@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { IOCB_CMD_POLL, IOCB_CMD_PREAD } from '../../src/layout/index.ts';
 import { io_getevents } from '../../src/raw/index.ts';
-import { ALL_ONES, answer, KERNEL_ADDRESS, Rig } from '../support/raw.ts';
+import { ALL_ONES, answer, KERNEL_ADDRESS, order, Rig } from '../support/raw.ts';
 import { pattern, temporaryFile, temporaryPipe } from '../support/raw-files.ts';
 import { callInThread, settle } from '../support/raw-threads.ts';
 
@@ -60,7 +60,7 @@ test('a bad timeout pointer is a fault, before the context is looked at', () => 
 test('a timeout is read from memory', () => {
   const rig = new Rig();
   const timespec = rig.buffer(16);
-  timespec.writeBigInt64LE(BigInt(50 * MILLISECOND), 8);
+  timespec[`writeBigInt64${order}`](BigInt(50 * MILLISECOND), 8);
   const { result, elapsedMs } = timed(() => io_getevents(rig.ctx, 1, 1, rig.events, rig.address(timespec)));
   expect(result).toBe(0);
   expect(elapsedMs).toBeGreaterThanOrEqual(49);

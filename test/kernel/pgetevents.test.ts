@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import { IOCB_CMD_PREAD } from '../../src/layout/index.ts';
 import { io_pgetevents } from '../../src/raw/index.ts';
-import { answer, KERNEL_ADDRESS, Rig } from '../support/raw.ts';
+import { answer, KERNEL_ADDRESS, order, Rig } from '../support/raw.ts';
 import { pattern, temporaryFile } from '../support/raw-files.ts';
 import { settle } from '../support/raw-threads.ts';
 
@@ -15,9 +15,9 @@ const ALL_SIGNALS = 2n ** 64n - 1n;
 /** The address of a `struct __aio_sigset`, and of the mask that it points to. */
 function sigset(rig: Rig, mask: bigint, { size = SIGSET_BYTES, at }: { size?: number; at?: bigint } = {}): bigint {
   const bytes = rig.buffer(24);
-  bytes.writeBigUInt64LE(mask, 16);
-  bytes.writeBigUInt64LE(at ?? rig.address(bytes) + 16n, 0);
-  bytes.writeBigUInt64LE(BigInt(size), 8);
+  bytes[`writeBigUInt64${order}`](mask, 16);
+  bytes[`writeBigUInt64${order}`](at ?? rig.address(bytes) + 16n, 0);
+  bytes[`writeBigUInt64${order}`](BigInt(size), 8);
   return rig.address(bytes);
 }
 

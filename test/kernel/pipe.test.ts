@@ -13,9 +13,16 @@ function readOf(rig: Rig, fd: number): Iocb {
   return { opcode: IOCB_CMD_PREAD, fd, buf: rig.address(rig.buffer(64)), nbytes: 64 };
 }
 
-test('a read of an empty pipe with RWF_NOWAIT is taken and fails with EAGAIN', ({ skip }) => {
+test('a read of an empty pipe with RWF_NOWAIT is taken and fails with EAGAIN, where pipes know the flag', ({
+  skip,
+}) => {
   skip(noCompiler !== undefined, noCompiler);
-  expect(observe('descriptors', 'pipe')).toEqual({ empty: 'EAGAIN', filled: 4 });
+  const { empty, filled } = observe('descriptors', 'pipe');
+  skip(
+    empty === 'EOPNOTSUPP' && filled === 'EOPNOTSUPP',
+    'this kernel refuses the flag for every pipe, as it does for a FIFO',
+  );
+  expect({ empty, filled }).toEqual({ empty: 'EAGAIN', filled: 4 });
 });
 
 test('a FIFO refuses RWF_NOWAIT', () => {

@@ -1,7 +1,7 @@
 import { constants, readSync, write, writeSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { IOCB_CMD_POLL } from '../../src/layout/index.ts';
-import { type Iocb, long, Rig, temporaryEventfd } from '../support/raw.ts';
+import { type Iocb, long, order, Rig, temporaryEventfd } from '../support/raw.ts';
 import { closeNow, connectedSockets, openFile, pattern, temporaryFile, temporaryPipe } from '../support/raw-files.ts';
 import { noCompiler, observe } from '../support/raw-observe.ts';
 
@@ -95,7 +95,7 @@ test('an eventfd ends a poll', () => {
   expect(rig.submit(rig.iocb(poll(fd)))).toBe(1);
   expect(rig.poll()).toEqual([]);
   const one = Buffer.alloc(8);
-  one.writeBigUInt64LE(1n);
+  one[`writeBigUInt64${order}`](1n);
   writeSync(fd, one);
   expect(rig.reap()).toMatchObject([{ res: POLLIN }]);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { IOCB_CMD_NOOP, IOCB_CMD_PREAD } from '../../src/layout/index.ts';
 import { io_submit, readRing } from '../../src/raw/index.ts';
-import { ALL_ONES, answer, type Iocb, KERNEL_ADDRESS, PAGE_BYTES, Rig, writeIocb } from '../support/raw.ts';
+import { ALL_ONES, answer, type Iocb, KERNEL_ADDRESS, order, PAGE_BYTES, Rig, writeIocb } from '../support/raw.ts';
 import { closeNow, pattern, temporaryFile } from '../support/raw-files.ts';
 
 const content = pattern(PAGE_BYTES);
@@ -98,7 +98,7 @@ test('a reserved word that is not zero is refused', () => {
   const { rig, read } = reading();
   const room = rig.buffer(64);
   writeIocb(room, read);
-  room.writeBigUInt64LE(1n, 48);
+  room[`writeBigUInt64${order}`](1n, 48);
   expect(answer(() => rig.submit(rig.address(room)))).toBe('EINVAL');
 });
 

@@ -3,6 +3,7 @@ import { constants, fstatSync, fsyncSync, ftruncateSync, readFileSync, readSync,
 import { expect, onTestFinished, test } from 'vitest';
 import { IOCB_CMD_FSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../../src/layout/index.ts';
 import { hasCommand } from '../support/compile.ts';
+import { directSkip } from '../support/direct.ts';
 import { type Iocb, long, PAGE_BYTES, Rig } from '../support/raw.ts';
 import { fileSystemOf, openFile, pattern, temporaryFile } from '../support/raw-files.ts';
 
@@ -245,6 +246,8 @@ test('direct writes that extend a file of ext4 are done when io_submit returns',
 
 test('direct transfers of tmpfs are done when io_submit returns', ({ skip }) => {
   skip(!isTmpfs('/dev/shm'), '/dev/shm is no tmpfs');
+  // Linux 6.6 and newer.
+  skip(directSkip('/dev/shm') !== false, 'tmpfs has no direct I/O');
   const { path } = temporaryFile({ content: pattern(MIB), directory: '/dev/shm' });
   const fd = openFile(path, O_RDWR | O_DIRECT);
   const { rig, request } = moving(IOCB_CMD_PREAD, fd, 256 * 1024);

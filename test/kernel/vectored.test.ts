@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { IOCB_CMD_PREADV, IOCB_CMD_PWRITEV } from '../../src/layout/index.ts';
-import { type Iocb, KERNEL_ADDRESS, PAGE_BYTES, Rig } from '../support/raw.ts';
+import { type Iocb, KERNEL_ADDRESS, order, PAGE_BYTES, Rig } from '../support/raw.ts';
 import { pattern, temporaryFile } from '../support/raw-files.ts';
 
 interface Iovec {
@@ -14,8 +14,8 @@ const opcodes = [IOCB_CMD_PREADV, IOCB_CMD_PWRITEV];
 function iovecs(rig: Rig, entries: readonly Iovec[]): bigint {
   const bytes = rig.buffer(entries.length * 16);
   entries.forEach(({ iov_base, iov_len }, at) => {
-    bytes.writeBigUInt64LE(iov_base, at * 16);
-    bytes.writeBigUInt64LE(BigInt(iov_len), at * 16 + 8);
+    bytes[`writeBigUInt64${order}`](iov_base, at * 16);
+    bytes[`writeBigUInt64${order}`](BigInt(iov_len), at * 16 + 8);
   });
   return rig.address(bytes);
 }
@@ -77,8 +77,8 @@ test('a length with the sign bit set refuses the request', () => {
   const { fd } = temporaryFile({ size: PAGE_BYTES });
   const rig = new Rig();
   const bytes = rig.buffer(16);
-  bytes.writeBigUInt64LE(rig.address(rig.buffer(16)), 0);
-  bytes.writeBigInt64LE(-1n, 8);
+  bytes[`writeBigUInt64${order}`](rig.address(rig.buffer(16)), 0);
+  bytes[`writeBigInt64${order}`](-1n, 8);
   for (const opcode of opcodes) {
     expect(rig.attempt(request(opcode, fd, rig.address(bytes), 1))).toEqual({ io_submit: 'EINVAL' });
   }

@@ -4,6 +4,9 @@ import { hasCommand } from './compile.ts';
 /** Where the built package is: what a child program imports. */
 export const dist: string = new URL('../../dist/', import.meta.url).href;
 
+/** How much slower than real ones this machine is, being emulated: children get so much more time. */
+export const patience: number = Number(process.env.KAIO_PATIENCE ?? 1);
+
 export interface ChildOptions {
   args?: readonly string[];
   /** On top of this process's environment. */
@@ -42,7 +45,7 @@ export function runNode(program: string | URL, options: ChildOptions = {}): Prom
   const timer = setTimeout(() => {
     result.timedOut = true;
     child.kill('SIGKILL');
-  }, timeLimitMs);
+  }, timeLimitMs * patience);
   onStart?.({ kill: (signal) => child.kill(signal) });
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     result.stdout += text;

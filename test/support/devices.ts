@@ -1,10 +1,20 @@
 import { mkdirSync, truncateSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { directSkip } from './direct.ts';
 import { attachLoop, type Later, loopSkip, MEBIBYTE, mount, run, sparseFile, temporaryFolder } from './mounts.ts';
 import { undoing } from './undo.ts';
 
 /** Why there can be no faulty block devices here, or false where there can. */
 export function deviceSkip(): string | false {
   return loopSkip();
+}
+
+/** The same for devices that are full. */
+export function fullDeviceSkip(): string | false {
+  return (
+    deviceSkip() ||
+    (directSkip('/dev/shm') && 'tmpfs has no direct I/O here, so that a loop device cannot tell when it is full')
+  );
 }
 
 /**
@@ -31,7 +41,7 @@ export function withFullDeviceFileSystem<T>(use: (dir: string) => Promise<T>): P
 export function withTruncatedDevice<T>(use: (device: string) => Promise<T>): Promise<T> {
   return undoing(async (later) => {
     const file = sparseFile(`${temporaryFolder(later)}/image`, 4 * MEBIBYTE);
-    const device = attachLoop(later, file);
+    const device = attachLoop(later, file, directSkip(dirname(file)) === false);
     truncateSync(file, 2 * MEBIBYTE);
     return use(device);
   });
@@ -41,5 +51,5 @@ function fullDevice(later: Later): string {
   const dir = `${temporaryFolder(later)}/small`;
   mkdirSync(dir);
   mount(later, 'tmpfs', 'kaio', dir, `size=${4 * MEBIBYTE}`);
-  return attachLoop(later, sparseFile(`${dir}/image`, 64 * MEBIBYTE));
+  return attachLoop(later, sparseFile(`${dir}/image`, 64 * MEBIBYTE), true);
 }

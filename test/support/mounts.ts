@@ -25,9 +25,12 @@ export function sparseFile(path: string, bytes: number): string {
   return path;
 }
 
-/** Attaches a file to a free loop device and returns the device's path. */
-export function attachLoop(later: Later, file: string): string {
-  const device = run('losetup', '--find', '--show', file);
+/**
+ * Attaches a file to a free loop device and returns the device's path. With `direct` the device passes on the errors of the file: by way
+ * of the page cache older kernels answer EIO where the disk is full, and zeros where it ends.
+ */
+export function attachLoop(later: Later, file: string, direct = false): string {
+  const device = run('losetup', '--find', '--show', ...(direct ? ['--direct-io=on'] : []), file);
   later(() => run('losetup', '--detach', device));
   return device;
 }

@@ -1,5 +1,6 @@
 /** What the tests of test/kernel share: a context with memory of its own, and words for what the kernel answered. */
 import { constants, readFileSync } from 'node:fs';
+import { endianness } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 import { onTestFinished } from 'vitest';
 import {
@@ -50,6 +51,11 @@ export const KERNEL_ADDRESS = 0xffff_8000_0000_0000n;
 export const ALL_ONES = 2n ** 64n - 1n;
 
 const { KAIO_LONG } = process.env;
+/** The byte order of this machine, and so of the kernel's words: half of the name of a method of Buffer. */
+export const order: 'BE' | 'LE' = endianness();
+/** Where aio_key and aio_rw_flags are: they change places on a big-endian machine (<linux/aio_abi.h>). */
+export const KEY_OFFSET: number = order === 'LE' ? 8 : 12;
+const RW_FLAGS_OFFSET = 20 - KEY_OFFSET;
 /** Whether tests that take minutes run in full (KAIO_LONG=1). */
 export const long: boolean = KAIO_LONG === '1';
 
@@ -147,7 +153,7 @@ export class Rig {
   /** Writes an array of pointers and says where it is. */
   pointers(entries: readonly bigint[]): bigint {
     entries.forEach((entry, at) => {
-      this.#pointers.writeBigUInt64LE(entry, at * 8);
+      this.#pointers[`writeBigUInt64${order}`](entry, at * 8);
     });
     return this.address(this.#pointers);
   }
@@ -207,27 +213,27 @@ export class Rig {
   }
 }
 
-/** Writes a little-endian `struct iocb` over 64 bytes, every one of them. */
+/** Writes a `struct iocb` over 64 bytes, every one of them. */
 export function writeIocb(bytes: Buffer, fields: Iocb): void {
   bytes.fill(0, 0, IOCB_BYTES);
-  bytes.writeBigUInt64LE(fields.data ?? 0n, 0);
-  bytes.writeUInt32LE(fields.key ?? 0, 8);
-  bytes.writeUInt32LE(fields.rw_flags ?? 0, 12);
-  bytes.writeUInt16LE(fields.opcode, 16);
-  bytes.writeUInt16LE(fields.reqprio ?? 0, 18);
-  bytes.writeInt32LE(fields.fd, 20);
-  bytes.writeBigUInt64LE(fields.buf ?? 0n, 24);
-  bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(fields.nbytes ?? 0)), 32);
-  bytes.writeBigInt64LE(BigInt(fields.offset ?? 0), 40);
-  bytes.writeUInt32LE(fields.flags ?? 0, 56);
-  bytes.writeInt32LE(fields.resfd ?? 0, 60);
+  bytes[`writeBigUInt64${order}`](fields.data ?? 0n, 0);
+  bytes[`writeUInt32${order}`](fields.key ?? 0, KEY_OFFSET);
+  bytes[`writeUInt32${order}`](fields.rw_flags ?? 0, RW_FLAGS_OFFSET);
+  bytes[`writeUInt16${order}`](fields.opcode, 16);
+  bytes[`writeUInt16${order}`](fields.reqprio ?? 0, 18);
+  bytes[`writeInt32${order}`](fields.fd, 20);
+  bytes[`writeBigUInt64${order}`](fields.buf ?? 0n, 24);
+  bytes[`writeBigUInt64${order}`](BigInt.asUintN(64, BigInt(fields.nbytes ?? 0)), 32);
+  bytes[`writeBigInt64${order}`](BigInt(fields.offset ?? 0), 40);
+  bytes[`writeUInt32${order}`](fields.flags ?? 0, 56);
+  bytes[`writeInt32${order}`](fields.resfd ?? 0, 60);
 }
 
 function readEvent(bytes: Buffer): IoEvent {
   return {
-    data: bytes.readBigUInt64LE(0),
-    obj: bytes.readBigUInt64LE(8),
-    res: named(Number(bytes.readBigInt64LE(16))),
-    res2: bytes.readBigInt64LE(24),
+    data: bytes[`readBigUInt64${order}`](0),
+    obj: bytes[`readBigUInt64${order}`](8),
+    res: named(Number(bytes[`readBigInt64${order}`](16))),
+    res2: bytes[`readBigInt64${order}`](24),
   };
 }

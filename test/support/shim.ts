@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { endianness } from 'node:os';
 import { compile, hasCommand, libraryFlags } from './compile.ts';
 
 /** What goes wrong between the program and the kernel; c/aio_shim.c says how. `every` counts from 1: 3 is the 3rd, 6th, 9th... */
@@ -63,7 +64,9 @@ export function withFaults(faults: Faults): Record<string, string> {
 /** Reads the counters of a child that ran with `report`, however it ended. */
 export function readReport(path: string): Report {
   const bytes = readFileSync(path);
-  return Object.fromEntries(counters.map((name, at) => [name, Number(bytes.readBigUInt64LE(at * 8))])) as Report;
+  return Object.fromEntries(
+    counters.map((name, at) => [name, Number(bytes[`readBigUInt64${endianness()}`](at * 8))]),
+  ) as Report;
 }
 
 /** Why no filter of system calls can be made on this machine, or false where one can. */

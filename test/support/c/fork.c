@@ -1,4 +1,5 @@
 // A context after fork(2): what the child gets of every call, and that the parent's goes on.
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "aio.h"
@@ -8,7 +9,9 @@ enum { BYTES = 1 << 20 };
 static void child(aio_context_t ctx, struct iocb* iocb) {
   struct io_event event;
   struct timespec now = {0};
-  fact("child_magic", ((struct aio_ring*)ctx)->magic);
+  // Linux 7.3 does not copy the ring for a child; msync(2) says whether memory is there.
+  const int mapped = msync((void*)ctx, 4096, MS_ASYNC) == 0;
+  fact("child_magic", mapped ? ((struct aio_ring*)ctx)->magic : 0);
   fact("child_io_submit", submit_one(ctx, iocb));
   fact("child_io_getevents", io_getevents(ctx, 0, 1, &event, &now));
   fact("child_io_cancel", io_cancel(ctx, iocb, &event));
