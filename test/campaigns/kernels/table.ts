@@ -1,0 +1,75 @@
+import type { TestRun } from '../../support/guest.ts';
+import type { Answers } from './answers.ts';
+
+/** What became of a file of tests in a guest: how many passed, and which did not, with the reason. */
+export interface FileResult {
+  passed: number;
+  failed: string[];
+  skipped: string[];
+}
+
+/** What is kept of the runs in one guest. */
+export interface KernelResult {
+  version: string;
+  files: Record<string, FileResult>;
+  /** By the place that was asked about: a file system, a device, the kernel itself. */
+  answers: Record<string, Answers>;
+}
+
+export type Results = Record<string, KernelResult>;
+
+/** Adds a run to what is known of that guest; what other files of tests showed of the same kernel stays. */
+export function merged(results: Results, name: string, { version, tests, answers }: TestRun): Results {
+  const known = results[name]?.version === version ? results[name] : { files: {}, answers: {} };
+  const files: Record<string, FileResult> = {};
+  for (const { file, name: test, state, note = '' } of tests) {
+    const source = file.replace(/^(?:\.\/)?(.*)\.js$/, '$1.ts');
+    const result = files[source] ?? { passed: 0, failed: [], skipped: [] };
+    files[source] = result;
+    if (state === 'pass') result.passed++;
+    else result[state === 'fail' ? 'failed' : 'skipped'].push(`${test}: ${note.split('\n')[0]}`);
+  }
+  const together = { version, files: { ...known.files, ...files }, answers: { ...known.answers, ...answers } };
+  return { ...results, [name]: together };
+}
+
+/** The tests of each folder that passed, failed and were skipped in each guest, as a Markdown table. */
+export function counts(results: Results): string {
+  const folders = ['kernel', 'fault', 'lifecycle', 'campaigns'];
+  const rows = Object.entries(results).map(([name, { version, files }]) => {
+    const cells = folders.map((folder) => {
+      const chosen = Object.entries(files).filter(([file]) => file.startsWith(`test/${folder}/`));
+      if (chosen.length === 0) return 'not run';
+      const sum = (count: (file: FileResult) => number) => chosen.reduce((total, [, file]) => total + count(file), 0);
+      const [passed, failed, skipped] = [
+        sum((f) => f.passed),
+        sum((f) => f.failed.length),
+        sum((f) => f.skipped.length),
+      ];
+      return `${passed}${failed === 0 ? '' : `, ${failed} failed`}${skipped === 0 ? '' : ` (${skipped} skipped)`}`;
+    });
+    return `| ${name} | ${version} | ${cells.join(' | ')} |`;
+  });
+  const head = ['guest', 'kernel', ...folders.map((folder) => `\`test/${folder}\``)];
+  return [`| ${head.join(' | ')} |`, `|${' --- |'.repeat(head.length)}`, ...rows, ''].join('\n');
+}
+
+/** Where the kernels differ, as a Markdown table: a row a question, the kernels that answer alike together. */
+export function differences(results: Results): string {
+  const kernels = Object.entries(results);
+  const places = new Set(kernels.flatMap(([, { answers }]) => Object.keys(answers)));
+  const rows = [...places].flatMap((place) => {
+    const questions = new Set(kernels.flatMap(([, { answers }]) => Object.keys(answers[place] ?? {})));
+    return [...questions].flatMap((question) => {
+      const byAnswer = new Map<string, string[]>();
+      for (const [name, { answers }] of kernels) {
+        const answer = answers[place]?.[question];
+        if (answer !== undefined) byAnswer.set(answer, [...(byAnswer.get(answer) ?? []), name]);
+      }
+      if (byAnswer.size < 2) return [];
+      const cell = [...byAnswer].map(([answer, names]) => `${names.join(', ')}: **${answer}**`).join('<br>');
+      return [`| ${place} | ${question} | ${cell} |`];
+    });
+  });
+  return ['| where | question | answers |', '| --- | --- | --- |', ...rows, ''].join('\n');
+}

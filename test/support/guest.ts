@@ -1,0 +1,212 @@
+/** Machines with other kernels and other processors, emulated by qemu, that run the tests. */
+import { spawn } from 'node:child_process';
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { missing } from './guest/apt.ts';
+import { bootFiles, cache, type Kernel, makeDisk, rootDisk } from './guest/image.ts';
+import { machines } from './guest/machine.ts';
+import { layOut } from './guest/payload.ts';
+import type { TestReport } from './guest/vitest.ts';
+
+export type { Kernel } from './guest/image.ts';
+export type { TestReport } from './guest/vitest.ts';
+
+export interface GuestOptions {
+  kernel: Kernel;
+  /** Debian's packages that it has besides a shell, mount, mke2fs and Node; with what they depend on. */
+  packages?: readonly string[];
+  /** Sizes of empty disks, in MiB: /dev/vdd is the first. */
+  disks?: readonly number[];
+  /** Memory in MiB. */
+  memory?: number;
+  /** A file that gets what the guest prints while it prints it. */
+  log?: string;
+  /** The guest is ended after so long. */
+  timeLimitMs: number;
+  /** Files that it has beside the tests, in /kaio. */
+  files?: Readonly<Record<string, string>>;
+  /** A shell script that it runs, with the tests' folder /kaio as the current one. */
+  script: string;
+}
+
+export interface GuestRun {
+  /** The kernel's release (uname -r). */
+  version: string;
+  /** All that it printed. */
+  output: string;
+  /** Its script came to its end. */
+  ended: boolean;
+  durationMs: number;
+}
+
+/** Why no such guest can run here; undefined where it can. */
+export function obstacle({ architecture }: Kernel): string | undefined {
+  const { qemu, node, triplet } = machines[architecture];
+  const packs = { x86_64: 'qemu-system-x86', arm64: 'qemu-system-arm', s390x: 'qemu-system-misc' };
+  const lacking = missing([
+    [qemu[0]!, packs[architecture]],
+    ['mke2fs', 'e2fsprogs'],
+    ['depmod', 'kmod'],
+    ['cpio', 'cpio'],
+    ['xz', 'xz-utils'],
+    ['zstd', 'zstd'],
+    ['apt-get', 'apt'],
+    ['dpkg-deb', 'dpkg'],
+    ...(node === process.arch ? [] : ([[`${triplet}-g++`, `g++-${triplet}`]] as const)),
+  ]);
+  return lacking.length === 0 ? undefined : `not installed: ${lacking.join(', ')}`;
+}
+
+const SETUP = `
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root KAIO_TEST_DIR=/mnt/test TMPDIR=/mnt/tmp
+/bin/busybox --install -s /opt/busybox
+export PATH=$PATH:/opt/busybox
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs shm /dev/shm
+mount -t tmpfs run /run
+ifconfig lo 127.0.0.1 up
+if [ -b /dev/vdd ]; then
+  mke2fs -q -t ext4 /dev/vdd && mount -t ext4 /dev/vdd /mnt
+  mkdir -p /mnt/test /mnt/tmp /var && rm -rf /tmp && ln -s /mnt/tmp /tmp
+fi
+for module in loop fuse; do modprobe $module; done
+cd /kaio
+/bin/dash ./script.sh
+echo "@@exit $?"
+sync
+poweroff -f
+`;
+
+/** Boots a guest, runs its script and returns what it printed. One at a time: an emulated machine takes all the processor there is. */
+export async function runGuest(options: GuestOptions): Promise<GuestRun> {
+  const { kernel, packages = [], disks = [1024], memory = 1536, files = {}, script, timeLimitMs } = options;
+  const { architecture } = kernel;
+  const machine = machines[architecture];
+  const boot = bootFiles(kernel);
+  const rootImage = rootDisk(architecture, packages);
+  mkdirSync(cache, { recursive: true });
+  const folder = mkdtempSync(join(cache, 'run-'));
+  try {
+    const payload = join(folder, 'kaio');
+    mkdirSync(payload);
+    layOut(payload, architecture);
+    for (const [name, text] of Object.entries({ ...files, 'init.sh': SETUP, 'script.sh': script })) {
+      writeFileSync(join(payload, name), text);
+    }
+    makeDisk(`${payload}.img`, payload, 16);
+    const empty = disks.map((mebibytes, i) => {
+      const path = join(folder, `disk${i}.img`);
+      writeFileSync(path, '');
+      truncateSync(path, mebibytes * 2 ** 20);
+      return path;
+    });
+    const drives = [rootImage, boot.modules, `${payload}.img`, ...empty].flatMap((path, i) => [
+      '-drive',
+      `file=${path},if=none,id=d${i},format=raw,cache=${i < 3 ? 'unsafe,snapshot=on' : 'none'}`,
+      '-device',
+      `virtio-blk-${machine.bus},drive=d${i}`,
+    ]);
+    const [command, ...arguments_] = [
+      ...machine.qemu,
+      ...['-accel', 'tcg,thread=multi', '-smp', '2', '-m', String(memory)],
+      ...['-nographic', '-no-reboot', '-nodefaults', '-serial', 'stdio'],
+      ...['-kernel', boot.kernel, '-initrd', boot.initrd],
+      ...['-append', `console=${machine.console} quiet loglevel=1 panic=-1`],
+      ...drives,
+    ];
+    return { version: boot.version, ...(await emulate(command!, arguments_, timeLimitMs, options.log)) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function emulate(
+  command: string,
+  args: readonly string[],
+  timeLimitMs: number,
+  log: string | undefined,
+): Promise<Omit<GuestRun, 'version'>> {
+  const started = performance.now();
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
+  let ended = true;
+  const timer = setTimeout(() => {
+    ended = false;
+    kill();
+  }, timeLimitMs);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      if (log !== undefined) appendFileSync(log, text);
+    });
+  }
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', () => {
+      clearTimeout(timer);
+      process.off('exit', kill);
+      resolve({
+        output,
+        ended: ended && output.includes('@@exit'),
+        durationMs: Math.round(performance.now() - started),
+      });
+    });
+  });
+}
+
+const RUN_FILE = `
+import { runFile } from 'vitest';
+const [path] = process.argv.slice(2);
+const reports = await runFile(new URL(path, import.meta.url).pathname, Number(process.env.KAIO_TEST_TIMEOUT_MS));
+for (const report of reports) console.log('@@test ' + JSON.stringify({ ...report, file: path }));
+process.exit(0);
+`;
+
+/** What came of the tests in a guest. */
+export interface TestRun extends GuestRun {
+  tests: TestReport[];
+  /** Complaints of the kernel: warnings, bugs, hung tasks. */
+  complaints: string[];
+  /** What tests reported in lines that begin with @@answers: a place, and what it answers to questions. */
+  answers: Record<string, Record<string, string>>;
+}
+
+/** A file of tests that takes longer is ended. */
+const FILE_SECONDS = 600;
+
+/** Runs test files (paths from the repository's root, with .ts) in a guest, each in a process of its own as vitest does. */
+export async function runTests(
+  files: readonly string[],
+  { script: before = '', ...options }: Omit<GuestOptions, 'script'> & { script?: string },
+): Promise<TestRun> {
+  const each = files.map((file) => {
+    const path = file.replace(/\.ts$/, '.js');
+    return `echo '@@file ${path}'; timeout -s KILL ${FILE_SECONDS} node run.js ./${path} || echo '@@failed ${path}'`;
+  });
+  // What replays a run, and how long it is; test/campaigns/devices.
+  const { KAIO_SEED = '1', KAIO_LOAD = '100' } = process.env;
+  const lines = [
+    `export KAIO_TEST_TIMEOUT_MS=120000 KAIO_PATIENCE=8 KAIO_SEED=${KAIO_SEED} KAIO_LOAD=${KAIO_LOAD}`,
+    before,
+    ...each,
+    `dmesg | grep -E 'WARNING:|BUG:|Oops|blocked for more than|Call Trace' | sed 's/^/@@kernel /'`,
+  ];
+  const run = await runGuest({ ...options, files: { ...options.files, 'run.js': RUN_FILE }, script: lines.join('\n') });
+  const read = (word: string) =>
+    [...run.output.matchAll(new RegExp(`@@${word} (.*?)\\r?$`, 'gm'))].map(([, text]) => text!);
+  const tests = read('test').map((text) => JSON.parse(text) as TestReport);
+  for (const file of read('failed')) {
+    tests.push({ file, name: '(process)', state: 'fail', note: 'the process died or did not end', durationMs: 0 });
+  }
+  const answers: TestRun['answers'] = {};
+  for (const text of read('answers')) {
+    const { place, answers: given } = JSON.parse(text) as { place: string; answers: Record<string, string> };
+    answers[place] = { ...answers[place], ...given };
+  }
+  return { ...run, tests, complaints: read('kernel'), answers };
+}
