@@ -1,14 +1,15 @@
 import { fstatSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../../src/layout/index.ts';
-import { type Iocb, KERNEL_ADDRESS, PAGE_BYTES, Rig } from '../support/raw.ts';
+import { type Iocb, KERNEL_ADDRESS, ownAddressSpace, PAGE_BYTES, Rig } from '../support/raw.ts';
 import { fileSystemOf, pattern, scratch, temporaryFile } from '../support/raw-files.ts';
 import { noCompiler, observe } from '../support/raw-observe.ts';
 
 const opcodes = [IOCB_CMD_PREAD, IOCB_CMD_PWRITE];
 const content = pattern(PAGE_BYTES);
 
-test.each(opcodes)('a buffer of the kernel is refused, even of no bytes (opcode %i)', (opcode) => {
+test.for(opcodes)('a buffer of the kernel is refused, even of no bytes (opcode %i)', (opcode, { skip }) => {
+  skip(ownAddressSpace !== undefined, ownAddressSpace);
   const { fd } = temporaryFile({ content });
   const rig = new Rig();
   const request: Iocb = { opcode, fd, buf: KERNEL_ADDRESS, nbytes: 512 };

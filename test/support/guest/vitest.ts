@@ -15,6 +15,8 @@ import { type File, getCurrentTest, startTests, type Task, type VitestRunner } f
 
 export { afterAll, afterEach, beforeAll, beforeEach, describe, it, onTestFinished, test } from '@vitest/runner';
 
+export const TestRunner: { getCurrentTest: typeof getCurrentTest } = { getCurrentTest };
+
 chai.use(JestExtend);
 chai.use(JestChaiExpect);
 chai.use(JestAsymmetricMatchers);
