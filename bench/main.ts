@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { FIGURES, type GroupSpec, MATRIX, measure } from './figures.ts';
+import type { Plan } from './interleave.ts';
 import { describeMachine } from './machine.ts';
 import { PEER_NAMES, REFERENCE_SOURCE, type Surroundings } from './peers.ts';
 import { groupText } from './print.ts';
@@ -15,6 +16,8 @@ const USAGE = `npm run bench [-- SUITE] [options]
   compare PEER...     any peers on one workload: --target --bytes --depth --pattern
   streams             streams and copies of 2 GiB beside fs, cp and dd
   stall               what submitting does to the event loop
+  http                an HTTP server that reads its answers from disk
+  startup             what starting costs, and whether cost and memory grow with the requests
   guard               compare with bench/guard/baseline.json; --update makes it anew, --slow must fail
   report              docs/benchmarks.md and its plots from the results
 
@@ -80,10 +83,14 @@ function specsOf(): readonly GroupSpec[] {
   return all.filter(({ target, title }) => targets.has(target) && title.includes(values.only));
 }
 
+function planOf(): Plan {
+  return { rounds: Number(values.rounds), sliceMs: Number(values.slice), warmUpMs: Number(values.warm) };
+}
+
 async function measureSuite(): Promise<void> {
   const specs = specsOf();
   const around = surroundings();
-  const plan = { rounds: Number(values.rounds), sliceMs: Number(values.slice), warmUpMs: Number(values.warm) };
+  const plan = planOf();
   const targets = makeTargets(new Set(specs.map(({ target }) => target)), folder);
   // A Ctrl-C must not leave a device behind; the children end with their standard input.
   process.once('SIGINT', () => {
@@ -93,7 +100,7 @@ async function measureSuite(): Promise<void> {
   try {
     const groups = await measure(specs, targets, plan, around, progress);
     progress('');
-    for (const group of groups) console.log(groupText(group));
+    for (const group of groups) console.log(groupText(group.target, group.title, group.results));
     const machine = describeMachine(folder, values.node);
     const name = values.name ?? `${suite}-node${machine.node.split('.')[0]}`;
     writeFileSync(
@@ -122,10 +129,24 @@ async function runStall(): Promise<void> {
   await stall(folder, { trials: Number(values.rounds), only: values.only, prefix: prefixWords() });
 }
 
+async function runHttp(): Promise<void> {
+  const { http } = await import('./http/http.ts');
+  const { only, name = 'http' } = values;
+  await http(folder, { ...planOf(), prefix: prefixWords(), only, name }, progress);
+}
+
+async function runStartup(): Promise<void> {
+  const { startup } = await import('./startup/startup.ts');
+  const { rounds, node, name = 'startup' } = values;
+  startup(folder, { trials: Number(rounds), node, prefix: prefixWords(), name });
+}
+
 mkdirSync(folder, { recursive: true });
 if (values.help) console.log(USAGE);
 else if (suite === 'stall') await runStall();
 else if (suite === 'streams') await runStreams();
+else if (suite === 'http') await runHttp();
+else if (suite === 'startup') await runStartup();
 else if (suite === 'guard') await runGuard();
 else if (suite === 'report') await (await import('./report.ts')).report(folder);
 else if (['figures', 'matrix', 'compare'].includes(suite)) await measureSuite();

@@ -1,8 +1,8 @@
-import type { Group } from './figures.ts';
+import type { PeerResult } from './interleave.ts';
 import { median, ratio } from './statistics.ts';
 
 /** One group as lines of text, each peer held against the first. */
-export function groupText({ target, title, results }: Group): string {
+export function groupText(target: string, title: string, results: readonly PeerResult[]): string {
   const [first] = results;
   const lines = results.map(({ name, perSecond, cpuUs, userUs, systemUs, latencyUs }) => {
     const rate = ratio(perSecond, first!.perSecond, Math.max);

@@ -2,12 +2,16 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Group } from './figures.ts';
 import { GOALS, type Goal, reached } from './goals.ts';
+import type { HttpTable } from './http/http.ts';
+import { httpSection } from './http/section.ts';
 import type { Machine } from './machine.ts';
 import { NOTES } from './notes.ts';
 import { MEASURES, plot } from './plots.ts';
 import { readResults, type SuiteResult } from './results.ts';
 import { stallSection } from './stall/section.ts';
 import type { StallTable } from './stall/stall.ts';
+import { startupSection } from './startup/section.ts';
+import type { StartupTable } from './startup/startup.ts';
 import { median, type Ratio, ratio } from './statistics.ts';
 import { streamSection } from './streams/section.ts';
 import type { StreamTable } from './streams/streams.ts';
@@ -20,12 +24,10 @@ export async function report(folder: string): Promise<void> {
   const figures = readResults(folder, 'figures');
   const [first] = figures;
   if (first === undefined) throw new Error('there are no figures yet: npm run bench');
-  const stall = existsSync(`${folder}/stall.json`)
-    ? (JSON.parse(readFileSync(`${folder}/stall.json`, 'utf8')) as StallTable)
-    : undefined;
-  const streams = existsSync(`${folder}/streams.json`)
-    ? (JSON.parse(readFileSync(`${folder}/streams.json`, 'utf8')) as StreamTable)
-    : undefined;
+  const section = <T>(suite: string, write: (result: T) => string): string[] => {
+    const path = `${folder}/${suite}.json`;
+    return existsSync(path) ? [write(JSON.parse(readFileSync(path, 'utf8')) as T)] : [];
+  };
   const sections = [
     NOTES.beginning,
     machineSection(first.machine, first),
@@ -33,8 +35,10 @@ export async function report(folder: string): Promise<void> {
     NOTES.misses,
     ...first.groups.map(groupSection),
     plotSection(readResults(folder, 'matrix')),
-    ...(streams === undefined ? [] : [streamSection(streams)]),
-    ...(stall === undefined ? [] : [stallSection(stall)]),
+    ...section<StreamTable>('streams', streamSection),
+    ...section<StallTable>('stall', stallSection),
+    ...section<HttpTable>('http', (result) => `${httpSection(result)}\n\n${NOTES.http}`),
+    ...section<StartupTable>('startup', (result) => `${startupSection(result)}\n\n${NOTES.startup}`),
     NOTES.end,
   ];
   writeFileSync(`${docs}/benchmarks.md`, `${sections.join('\n\n')}\n`);
