@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import {
   constants,
   copyFile as fsCopyFile,
@@ -132,7 +131,7 @@ class Copy {
       this.#destination = await naming(calls.realpath(this.#destination));
     }
     await naming(calls.stat(dirname(this.#destination)));
-    const temporary = join(dirname(this.#destination), `.kaio-copy-${randomBytes(9).toString('base64url')}`);
+    const temporary = join(dirname(this.#destination), `.kaio-copy-${crypto.randomUUID()}`);
     try {
       const result = (await this.#reflink(temporary)) ?? (await this.#copy(temporary, stats));
       this.#throwIfAborted();

@@ -24,7 +24,7 @@ export function watchForDrop(object: WeakKey, what: string, close: () => Promise
   const opened = holder.stack
     .replace(/^Error\n/, '')
     .split('\n')
-    .filter((line) => !line.includes('/kaio/dist/file/'))
+    .filter((line) => !line.includes('/kaio/dist/'))
     .join('\n');
   registry.register(object, { what, opened, close }, object);
 }

@@ -1,4 +1,4 @@
-import { type ReadableByteStreamController, ReadableStream, type UnderlyingByteSource } from 'node:stream/web';
+import type { ReadableByteStreamController, UnderlyingByteSource, ReadableStream as WebStream } from 'node:stream/web';
 import { checkCount } from './arguments.ts';
 import type { AioFile } from './file.ts';
 import { ReadAhead } from './readahead.ts';
@@ -29,11 +29,12 @@ export interface WebStreamOptions {
 }
 
 /** A web stream of a file's bytes. A reader may bring its own memory (BYOB): the bytes are then copied there, and nowhere else. */
-export function webStream(file: AioFile, streams: Streams, options: WebStreamOptions = {}): ReadableStream<Uint8Array> {
+export function webStream(file: AioFile, streams: Streams, options: WebStreamOptions = {}): WebStream<Uint8Array> {
   checkObject(options);
   const source = new FileSource(file, streams, options);
   streams.join(source);
-  return new ReadableStream(source) as ReadableStream<Uint8Array>;
+  // The global one is loaded when it is used; an import would load it at once.
+  return new ReadableStream(source) as WebStream<Uint8Array>;
 }
 
 const MAX = Number.MAX_SAFE_INTEGER;
