@@ -1,11 +1,11 @@
 import { table } from '../table.ts';
-import type { StartupTable } from './startup.ts';
+import { mustText, type StartupTable } from './startup.ts';
 
 /** The figures as Markdown. */
 export function startupSection({ figures, trials, prefix }: StartupTable): string {
   const rows = figures.map(({ name, must, unit, value, from }) => [
     name,
-    `≤ ${must}${unit}`,
+    `≤ ${mustText(must, unit)}`,
     `${value.toFixed(2)}${unit}${value <= must ? ' met' : ' **missed**'}`,
     from,
   ]);

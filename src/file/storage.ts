@@ -1,5 +1,4 @@
 import { constants, statfs as statfsCallback } from 'node:fs';
-import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 import type { Storage } from '../engine/target.ts';
 import { systemError } from '../errors.ts';
@@ -71,7 +70,8 @@ function kindOf(fd: number, mode: number): Nature['kind'] {
     case constants.S_IFSOCK:
       return 'stream';
     case constants.S_IFCHR:
-      return isatty(fd) ? 'stream' : 'endless';
+      // Loaded here, since it brings node:net along, which others do without.
+      return process.getBuiltinModule('node:tty').isatty(fd) ? 'stream' : 'endless';
     default:
       return 'other';
   }

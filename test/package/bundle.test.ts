@@ -18,5 +18,5 @@ test('it imports nothing but Node, and of that nothing that takes long to load',
   );
   expect(imported).toContain('node:fs');
   expect(imported.filter((name) => !builtinModules.includes(name.replace('node:', '')))).toEqual([]);
-  expect(imported.filter((name) => /crypto|http|net|zlib|stream\/web|inspector/.test(name))).toEqual([]);
+  expect(imported.filter((name) => /crypto|http|net|tty|zlib|stream\/web|inspector/.test(name))).toEqual([]);
 });
