@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -70,6 +72,8 @@ test('every command of the documents is one that a test or .ci/run runs', () => 
     'npx kaio layout --help',
     'seq 1000 | node examples/out/wal.js append /tmp/kaio-log',
     'node examples/out/wal.js list /tmp/kaio-log',
+    'node examples/out/static-server.js docs --port 8080',
+    'node examples/out/object-cache.js',
     'node examples/out/bare-metal.js',
   ]);
   expect(commands('CONTRIBUTING.md')).toEqual(['npm ci', 'npm run build', 'npm run check', 'npm test']);
@@ -112,7 +116,7 @@ test('the links in the documents lead to files that are there', () => {
 
 test('every example has a test here', () => {
   const examples = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'));
-  expect(examples).toEqual(['bare-metal.ts', 'hundred-writes.ts', 'wal.ts']);
+  expect(examples).toEqual(['bare-metal.ts', 'hundred-writes.ts', 'object-cache.ts', 'static-server.ts', 'wal.ts']);
 });
 
 test('bare-metal goes through its five steps with the installed package and leaves nothing behind', () => {
@@ -156,4 +160,37 @@ test('wal says how to call it, and what is wrong', () => {
   const wal = (...args: string[]) => run(process.execPath, ['examples/out/wal.js', ...args], installed.folder);
   expect(wal('append')).toMatchObject({ status: 2, stderr: expect.stringContaining('Usage: wal append FOLDER') });
   expect(wal('list', '/does/not/exist')).toMatchObject({ status: 1, stderr: expect.stringMatching(/^wal: ENOENT/) });
+});
+
+test('object-cache finds every byte right and leaves nothing behind', () => {
+  const output = mustRun(process.execPath, ['examples/out/object-cache.js', '--dir', folder], installed.folder);
+  expect(output).toMatch(/gets of 2000 objects through a cache of 16 MiB: \d+ % hits\n.* 0 wrong\n$/);
+  expect(leftIn(folder)).toEqual([]);
+});
+
+test('static-server serves the folder that it is given', async () => {
+  const server = spawn(process.execPath, ['examples/out/static-server.js', join(root, 'docs'), '--port', '0'], {
+    cwd: installed.folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    const [said] = await once(server.stdout.setEncoding('utf8'), 'data');
+    const [url] = /http:\S+/.exec(said)!;
+    const answer = await fetch(`${url}errors.md`, { headers: { range: 'bytes=2-7' } });
+    expect([answer.status, await answer.text()]).toEqual([206, 'Errors']);
+  } finally {
+    server.kill();
+    await once(server, 'exit');
+  }
+});
+
+test('static-server says how to call it, and what is wrong', () => {
+  const server = (...args: string[]) =>
+    run(process.execPath, ['examples/out/static-server.js', ...args], installed.folder);
+  expect(server()).toMatchObject({ status: 2, stderr: expect.stringContaining('Usage: static-server FOLDER') });
+  expect(server('docs', '--port', 'x')).toMatchObject({ status: 2, stderr: expect.stringContaining("not 'x'") });
+  expect(server('/does/not/exist')).toMatchObject({
+    status: 1,
+    stderr: expect.stringMatching(/^static-server: ENOENT/),
+  });
 });

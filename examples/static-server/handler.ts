@@ -1,0 +1,214 @@
+import { constants } from 'node:fs';
+import { readlink, realpath, stat } from 'node:fs/promises';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { extname, join, sep } from 'node:path';
+import type { AioContext, AioFile, PoolBuffer } from 'kaio';
+import { Buffers } from '../shared/buffers.ts';
+import { type Part, partOf } from './ranges.ts';
+import { fitsRange, isKnown, validatorsOf } from './validators.ts';
+
+const CHUNK_BYTES = 256 * 1024;
+/** A client that takes nothing for so long is cut off: it holds memory that others wait for. */
+const STALLED_MS = 10_000;
+
+const TYPES: Record<string, string> = {
+  '.css': 'text/css; charset=utf-8',
+  '.html': 'text/html; charset=utf-8',
+  '.jpg': 'image/jpeg',
+  '.js': 'text/javascript; charset=utf-8',
+  '.json': 'application/json',
+  '.md': 'text/markdown; charset=utf-8',
+  '.mp4': 'video/mp4',
+  '.png': 'image/png',
+  '.svg': 'image/svg+xml',
+  '.txt': 'text/plain; charset=utf-8',
+};
+
+/** What went wrong in words for the client. */
+class HttpError extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export interface StaticOptions {
+  /** Chunks of 256 KiB in memory at once, for all clients together; default 64. Each client uses two. */
+  chunks?: number;
+}
+
+/** Makes what answers requests for the files in `root`, which are read past the page cache with memory of `context`. */
+export async function serveFiles(
+  context: AioContext,
+  root: string,
+  { chunks = 64 }: StaticOptions = {},
+): Promise<RequestListener> {
+  const folder = await realpath(root);
+  const buffers = new Buffers(context, chunks, CHUNK_BYTES);
+  return (request, response) => {
+    response.setTimeout(STALLED_MS, () => response.destroy());
+    answer(context, folder, buffers, request, response).catch((error: unknown) => fail(response, error));
+  };
+}
+
+async function answer(
+  context: AioContext,
+  folder: string,
+  buffers: Buffers,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.setHeader('Allow', 'GET, HEAD');
+    throw new HttpError(405, 'Only GET and HEAD are answered here');
+  }
+  await using file = await openFile(context, folder, request.url ?? '/');
+  const stats = await file.stat({ bigint: true });
+  const validators = validatorsOf(stats);
+  const size = Number(stats.size);
+  response.setHeader('Accept-Ranges', 'bytes');
+  response.setHeader('ETag', validators.etag);
+  response.setHeader('Last-Modified', new Date(validators.modified).toUTCString());
+  if (isKnown(request.headers, validators)) {
+    response.writeHead(304).end();
+    return;
+  }
+  const asked = request.method === 'GET' && fitsRange(request.headers, validators) ? request.headers.range : undefined;
+  const part = partOf(asked, size);
+  if (part === 'unsatisfiable') {
+    response.setHeader('Content-Range', `bytes */${size}`);
+    throw new HttpError(416, `The file has ${size} bytes`);
+  }
+  const { start, end } = part ?? { start: 0, end: size };
+  response.setHeader('Content-Type', TYPES[extname(file.path!).toLowerCase()] ?? 'application/octet-stream');
+  response.setHeader('X-Content-Type-Options', 'nosniff');
+  response.setHeader('Content-Length', end - start);
+  if (part !== undefined) response.setHeader('Content-Range', `bytes ${start}-${end - 1}/${size}`);
+  response.writeHead(part === undefined ? 200 : 206);
+  if (request.method === 'GET') await send(file, { start, end }, buffers, response);
+  response.end();
+}
+
+// ---- Which file -----------------------------------------------------------------------------------------------------------
+
+/** Opens what a URL names. Whatever is not a file in the folder is not there, for all that a client can tell. */
+async function openFile(context: AioContext, folder: string, url: string): Promise<AioFile> {
+  // Within "/" no ".." leads further up.
+  const path = join(folder, join('/', pathOf(url)));
+  try {
+    // To open a pipe would wait for somebody to write to it.
+    if (!(await stat(path)).isFile()) throw new HttpError(404, 'Not found');
+    const file = await context.open(path, constants.O_RDONLY, { direct: 'auto' });
+    if (await isInside(folder, file)) return file;
+    await file.close();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (!['ENOENT', 'ENOTDIR', 'EACCES', 'ELOOP', 'ENAMETOOLONG'].includes(code ?? '')) throw error;
+  }
+  throw new HttpError(404, 'Not found');
+}
+
+/** The path of a URL as a path of files. */
+function pathOf(url: string): string {
+  let path: string;
+  try {
+    path = decodeURIComponent(url.replace(/^https?:\/\/[^/?#]*/i, '').replace(/[?#].*/s, ''));
+  } catch {
+    throw new HttpError(400, 'The path is not encoded as UTF-8');
+  }
+  if (path.includes('\0')) throw new HttpError(400, 'The path has a zero byte');
+  return path.endsWith('/') ? `${path}index.html` : path;
+}
+
+/** Asks of the open file where it is: no link leads out of the folder, also where somebody changes links at this moment. */
+async function isInside(folder: string, file: AioFile): Promise<boolean> {
+  const path = await readlink(`/proc/self/fd/${file.fd}`);
+  return path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+}
+
+// ---- The bytes ------------------------------------------------------------------------------------------------------------
+
+/** Sends a part of a file, and stops where the client goes away. */
+async function send(file: AioFile, part: Part, buffers: Buffers, response: ServerResponse): Promise<void> {
+  const { socket } = response.req;
+  const gone = new AbortController();
+  const leave = () => gone.abort();
+  socket.once('close', leave);
+  if (socket.destroyed) leave();
+  try {
+    await sendChunks(file, part, buffers, response, gone.signal);
+  } finally {
+    socket.off('close', leave);
+  }
+}
+
+/** While one chunk is on its way the next is read. Both wait for memory, and for the client to take what was sent. */
+async function sendChunks(
+  file: AioFile,
+  { start, end }: Part,
+  buffers: Buffers,
+  response: ServerResponse,
+  gone: AbortSignal,
+): Promise<void> {
+  let sending: Promise<void> = Promise.resolve();
+  for (let at = start; at < end; ) {
+    const buffer = await buffers.take();
+    try {
+      const chunk = await readChunk(file, buffer, at, end, gone);
+      await sending;
+      at += chunk.length;
+      sending = write(response, chunk, gone).finally(() => buffers.give(buffer));
+      // Whoever awaits it, above or below, hears of its failure.
+      sending.catch(() => {});
+    } catch (error) {
+      await file.drain(); // What an aborted read has begun still writes to the buffer.
+      buffers.give(buffer);
+      throw error;
+    }
+  }
+  await sending;
+}
+
+/** Reads from a position on, with an aligned read around what is asked for, as direct I/O wants it. */
+async function readChunk(
+  file: AioFile,
+  buffer: PoolBuffer,
+  start: number,
+  end: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const unit = file.alignment.offset;
+  const position = Math.floor(start / unit) * unit;
+  const length = Math.min(buffer.length, Math.ceil((end - position) / unit) * unit);
+  const { bytesRead } = await file.read(buffer, { position, length, signal });
+  if (position + bytesRead <= start) throw new Error(`${file.path} has become shorter while it was sent`);
+  return buffer.subarray(start - position, Math.min(bytesRead, end - position));
+}
+
+/** Settles when the socket no longer needs the chunk: it is sent, or the connection is closed. */
+function write(response: ServerResponse, chunk: Buffer, gone: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(gone.reason);
+    gone.addEventListener('abort', leave, { once: true });
+    response.write(chunk, (error) => {
+      gone.removeEventListener('abort', leave);
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+/** Says what went wrong where that is still possible; else the client sees that bytes are missing. */
+function fail(response: ServerResponse, error: unknown): void {
+  const clientIsGone = response.destroyed || response.req.socket.destroyed;
+  if (!(error instanceof HttpError) && !clientIsGone) console.error(error);
+  if (response.headersSent || clientIsGone) {
+    response.destroy();
+    return;
+  }
+  const { status, message } = error instanceof HttpError ? error : { status: 500, message: 'The file cannot be read' };
+  for (const name of ['ETag', 'Last-Modified', 'Accept-Ranges']) response.removeHeader(name);
+  response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8' }).end(`${message}\n`);
+}
