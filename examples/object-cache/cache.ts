@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type { AioContext, AioFile, PoolBuffer } from 'kaio';
-import { Buffers } from '../shared/buffers.ts';
+import { Buffers } from './buffers.ts';
 
 const { O_CREAT, O_RDWR } = constants;
 const ALIGNMENT_BYTES = 4096;

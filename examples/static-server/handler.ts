@@ -2,13 +2,16 @@ import { constants } from 'node:fs';
 import { readlink, realpath, stat } from 'node:fs/promises';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { extname, join, sep } from 'node:path';
-import type { AioContext, AioFile, PoolBuffer } from 'kaio';
-import { Buffers } from '../shared/buffers.ts';
+import { pipeline } from 'node:stream/promises';
+import type { AioContext, AioFile } from 'kaio';
 import { type Part, partOf } from './ranges.ts';
+import { Turns } from './turns.ts';
 import { fitsRange, isKnown, validatorsOf } from './validators.ts';
 
 const CHUNK_BYTES = 256 * 1024;
-/** A client that takes nothing for so long is cut off: it holds memory that others wait for. */
+/** While one is sent the next is read. */
+const CHUNKS = 2;
+/** A client that takes nothing for so long is cut off: others wait for its turn to end. */
 const STALLED_MS = 10_000;
 
 const TYPES: Record<string, string> = {
@@ -35,28 +38,28 @@ class HttpError extends Error {
 }
 
 export interface StaticOptions {
-  /** Chunks of 256 KiB in memory at once, for all clients together; default 64. Each client uses two. */
-  chunks?: number;
+  /** Answers that are sent at once, each with 512 KiB of memory; default 64. Others wait for their turn. */
+  concurrency?: number;
 }
 
 /** Makes what answers requests for the files in `root`, which are read past the page cache with memory of `context`. */
 export async function serveFiles(
   context: AioContext,
   root: string,
-  { chunks = 64 }: StaticOptions = {},
+  { concurrency = 64 }: StaticOptions = {},
 ): Promise<RequestListener> {
   const folder = await realpath(root);
-  const buffers = new Buffers(context, chunks, CHUNK_BYTES);
+  const turns = new Turns(concurrency);
   return (request, response) => {
     response.setTimeout(STALLED_MS, () => response.destroy());
-    answer(context, folder, buffers, request, response).catch((error: unknown) => fail(response, error));
+    answer(context, folder, turns, request, response).catch((error: unknown) => fail(response, error));
   };
 }
 
 async function answer(
   context: AioContext,
   folder: string,
-  buffers: Buffers,
+  turns: Turns,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -87,7 +90,7 @@ async function answer(
   response.setHeader('Content-Length', end - start);
   if (part !== undefined) response.setHeader('Content-Range', `bytes ${start}-${end - 1}/${size}`);
   response.writeHead(part === undefined ? 200 : 206);
-  if (request.method === 'GET') await send(file, { start, end }, buffers, response);
+  if (request.method === 'GET' && end > start) await turns.take(() => send(file, { start, end }, response));
   response.end();
 }
 
@@ -130,74 +133,24 @@ async function isInside(folder: string, file: AioFile): Promise<boolean> {
 
 // ---- The bytes ------------------------------------------------------------------------------------------------------------
 
-/** Sends a part of a file, and stops where the client goes away. */
-async function send(file: AioFile, part: Part, buffers: Buffers, response: ServerResponse): Promise<void> {
+/**
+ * Sends a part of a file, as fast as the client takes it. A response that is too short must not be ended: the next one would be taken for
+ * the rest of it.
+ */
+async function send(file: AioFile, { start, end }: Part, response: ServerResponse): Promise<void> {
   const { socket } = response.req;
   const gone = new AbortController();
   const leave = () => gone.abort();
+  // A response that waits behind another one of the same connection does not hear of its end.
   socket.once('close', leave);
   if (socket.destroyed) leave();
   try {
-    await sendChunks(file, part, buffers, response, gone.signal);
+    const stream = file.createReadStream({ start, end: end - 1, highWaterMark: CHUNK_BYTES, inFlight: CHUNKS });
+    await pipeline(stream, response, { end: false, signal: gone.signal });
+    if (stream.bytesRead < end - start) throw new Error(`${file.path} has become shorter while it was sent`);
   } finally {
     socket.off('close', leave);
   }
-}
-
-/** While one chunk is on its way the next is read. Both wait for memory, and for the client to take what was sent. */
-async function sendChunks(
-  file: AioFile,
-  { start, end }: Part,
-  buffers: Buffers,
-  response: ServerResponse,
-  gone: AbortSignal,
-): Promise<void> {
-  let sending: Promise<void> = Promise.resolve();
-  for (let at = start; at < end; ) {
-    const buffer = await buffers.take();
-    try {
-      const chunk = await readChunk(file, buffer, at, end, gone);
-      await sending;
-      at += chunk.length;
-      sending = write(response, chunk, gone).finally(() => buffers.give(buffer));
-      // Whoever awaits it, above or below, hears of its failure.
-      sending.catch(() => {});
-    } catch (error) {
-      await file.drain(); // What an aborted read has begun still writes to the buffer.
-      buffers.give(buffer);
-      throw error;
-    }
-  }
-  await sending;
-}
-
-/** Reads from a position on, with an aligned read around what is asked for, as direct I/O wants it. */
-async function readChunk(
-  file: AioFile,
-  buffer: PoolBuffer,
-  start: number,
-  end: number,
-  signal: AbortSignal,
-): Promise<Buffer> {
-  const unit = file.alignment.offset;
-  const position = Math.floor(start / unit) * unit;
-  const length = Math.min(buffer.length, Math.ceil((end - position) / unit) * unit);
-  const { bytesRead } = await file.read(buffer, { position, length, signal });
-  if (position + bytesRead <= start) throw new Error(`${file.path} has become shorter while it was sent`);
-  return buffer.subarray(start - position, Math.min(bytesRead, end - position));
-}
-
-/** Settles when the socket no longer needs the chunk: it is sent, or the connection is closed. */
-function write(response: ServerResponse, chunk: Buffer, gone: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const leave = () => reject(gone.reason);
-    gone.addEventListener('abort', leave, { once: true });
-    response.write(chunk, (error) => {
-      gone.removeEventListener('abort', leave);
-      if (error) reject(error);
-      else resolve();
-    });
-  });
 }
 
 /** Says what went wrong where that is still possible; else the client sees that bytes are missing. */

@@ -31,8 +31,8 @@ beforeAll(async () => {
   symlinkSync('../secret', `${folder}/root/out`);
   symlinkSync('sub/index.html', `${folder}/root/in`);
   run('mkfifo', [`${folder}/root/pipe`]);
-  // Two chunks for everybody: whoever does not give one back is noticed.
-  server = createServer(await serveFiles(context, `${folder}/root`, { chunks: 2 }));
+  // Two turns for everybody: whoever does not end his is noticed.
+  server = createServer(await serveFiles(context, `${folder}/root`, { concurrency: 2 }));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   ({ port } = server.address() as AddressInfo);
