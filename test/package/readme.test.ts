@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { transformSync } from 'esbuild';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import * as policy from '../../src/engine/policy.ts';
 import { scratchFolder } from '../support/scratch.ts';
@@ -89,10 +90,39 @@ test('npm pack names the tarball as the README does', () => {
   expect(installed.tarball.path.endsWith('/kaio-0.1.0.tgz')).toBe(true);
 });
 
-test.each(documents.flatMap((name) => blocks(name, 'js').map((program, i) => ({ name, program, number: i + 1 }))))(
+test('every command of the guides is one that runs where the package is installed', () => {
+  const all = documents.filter((name) => name.startsWith('docs/')).flatMap(commands);
+  expect(all.length).toBeGreaterThan(2);
+  for (const command of all) {
+    expect(command).toMatch(/^(npx kaio|cat \/proc)/);
+    if (command === 'npx kaio probe .') continue; // It takes its time, and has probe.test.ts.
+    expect(mustRun('sh', ['-c', command], installed.folder)).not.toBe('');
+  }
+});
+
+test('the index of the guides names each of them', () => {
+  const links = [...read('docs/README.md').matchAll(/\]\((\S+\.md)\)/g)].map(([, link]) => link);
+  const guides = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md') && name !== 'README.md');
+  expect(links.sort()).toEqual(guides.sort());
+});
+
+/** The programs of a document, those in TypeScript as Node.js 20 runs them: without types, and with what `using` stands for. */
+function programs(name: string): { name: string; number: number; text: string; program: string }[] {
+  const typed = blocks(name, 'ts').map((text) => ({
+    text,
+    program: transformSync(text, { loader: 'ts', target: 'es2022' }).code,
+  }));
+  return [...blocks(name, 'js').map((text) => ({ text, program: text })), ...typed].map((program, i) => ({
+    ...program,
+    name,
+    number: i + 1,
+  }));
+}
+
+test.each(documents.flatMap(programs))(
   'program $number of $name runs with the installed package, and prints what its comments say',
-  ({ program }) => {
-    const printed = [...program.matchAll(/console\.log\(.*\); \/\/ (.*)/g)].map(([, line]) => `${line}\n`);
+  ({ text, program }) => {
+    const printed = [...text.matchAll(/console\.log\(.*\); \/\/ (.*)/g)].map(([, line]) => `${line}\n`);
     installed.write('program.js', program);
     expect(mustRun(process.execPath, [join(installed.folder, 'program.js')], folder)).toBe(printed.join(''));
   },

@@ -105,6 +105,15 @@ test('the examples in the doc comments compile against the installed types', () 
   expect(compile(examples)).toBe('');
 });
 
+test('the programs of the guides compile against the installed types', () => {
+  const guides = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
+  const programs = guides.flatMap((name) =>
+    [...readFileSync(join(root, 'docs', name), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, text]) => text!),
+  );
+  expect(programs.length).toBeGreaterThan(0);
+  expect(compile(programs)).toBe('');
+});
+
 test('the installed types refuse what the package would', () => {
   expect(compile(["import { io_setup } from 'kaio/raw'; io_setup('10');"])).toContain('TS2345');
   expect(compile(["import { binding } from 'kaio/raw/binding';"])).toContain('TS2307');
