@@ -534,10 +534,27 @@ const NAMES: Record<number, string> = {
   [abi.IOCB_CMD_POLL]: 'poll',
 };
 
-const { EFAULT } = constants.errno;
-const DETACHED =
-  'The memory of the buffer went away while the request was under way: keep its ArrayBuffer from being transferred or detached until ' +
-  'the promise is settled';
+const { EBADF, EFAULT, ENOSPC, EOPNOTSUPP } = constants.errno;
+
+/** What to do about an answer of the kernel's whose name does not say it. */
+function remedyOf(request: Request, errno: number): string | undefined {
+  switch (-errno) {
+    case EBADF:
+      if (isWrite(request.op)) return "The file is not open for writing: open it with 'r+' or 'w+'";
+      return isRead(request.op) ? "The file is not open for reading: open it with 'r', 'r+' or 'w+'" : undefined;
+    case EFAULT:
+      return (
+        'The memory of the buffer went away while the request was under way: keep its ArrayBuffer from being transferred or detached ' +
+        'until the promise is settled'
+      );
+    case ENOSPC:
+      return 'Free space there; file.preallocate() finds out beforehand whether there is enough';
+    case EOPNOTSUPP:
+      return request.nowait ? 'This kind of file does not know RWF_NOWAIT: leave "nowait" out' : undefined;
+    default:
+      return undefined;
+  }
+}
 
 function errorOf(request: Request, errno: number): Error {
   const transfer = isRead(request.op) || isWrite(request.op);
@@ -545,6 +562,6 @@ function errorOf(request: Request, errno: number): Error {
     path: request.target.path,
     offset: transfer ? request.position - request.done : undefined,
     length: transfer ? request.size : undefined,
-    remedy: errno === -EFAULT ? DETACHED : undefined,
+    remedy: remedyOf(request, errno),
   });
 }

@@ -92,8 +92,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   readonly #engine: Engine;
   readonly #target: Target;
   readonly #handle: Handle;
-  readonly #nature: Nature;
   readonly #ranges: Ranges;
+  /** Neither a stream, where requests may wait for ever, nor a directory, which has no bytes. */
+  readonly #isData: boolean;
   readonly #transfers: Transfers;
   readonly #streams: Streams;
   /** It is being closed, but streams of it come first. */
@@ -107,8 +108,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     this.#handle = handle;
     this.#engine = handle.engine;
     this.#target = handle.target;
-    this.#nature = nature;
     this.#ranges = handle.ranges;
+    this.#isData = nature.kind !== 'stream' && nature.kind !== 'directory';
     this.#transfers = new Transfers(handle, nature);
     const isStream = nature.kind === 'stream';
     this.#streams = new Streams(handle.engine.pool, this.#transfers.position, isStream, isStream || nature.append);
@@ -510,11 +511,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     if (position < 0 || !Number.isSafeInteger(position + length)) return false;
     const unit = this.alignment.offset;
     if (unit !== 1 && (position % unit !== 0 || length % unit !== 0)) return false;
-    return (
-      !this.#handle.closing &&
-      this.#nature.kind !== 'stream' &&
-      (callback === undefined || typeof callback === 'function')
-    );
+    return !this.#handle.closing && this.#isData && (callback === undefined || typeof callback === 'function');
   }
 
   #plain(

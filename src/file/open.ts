@@ -8,6 +8,7 @@ import {
   type PathLike,
   unlink as unlinkCallback,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { debug } from '../debug.ts';
@@ -63,7 +64,9 @@ export async function openFile(
   const submit = checkSubmit(options.submit);
   const number = flagsOf(flags) & ~O_DIRECT;
   const mode = modeOf(options.mode, 0o666);
-  const fd = await openDescriptor(path, number, mode, direct);
+  const fd = await openDescriptor(path, number, mode, direct).catch((error) => {
+    throw withRemedy(error, path, number);
+  });
   try {
     const nature = await natureOf(fd);
     // The context may have been closed meanwhile, and would never close this file.
@@ -136,6 +139,14 @@ async function openDescriptor(path: PathLike, flags: number, mode: number, direc
   }
 }
 
+/** Adds to an error of open(2) what to do, where its name does not say it: the file was to be made, so it is its folder that is missing. */
+function withRemedy(error: CodedError, path: PathLike, flags: number): CodedError {
+  if (error.code === 'ENOENT' && (flags & O_CREAT) !== 0) {
+    error.message += `. Make its folder first: fs.mkdir('${dirname(pathText(path))}', { recursive: true })`;
+  }
+  return error;
+}
+
 async function exists(path: PathLike): Promise<boolean> {
   try {
     await access(path);
@@ -162,14 +173,19 @@ async function openWithoutDirect(
   } catch {
     throw error;
   }
+  const stats = await fstat(fd);
   // A directory is opened to be synced; nobody reads it past the page cache.
-  if (direct === 'auto' || (await fstat(fd)).isDirectory()) return fd;
+  if (direct === 'auto' || stats.isDirectory()) return fd;
   await close(fd);
   if (created) await unlink(path);
+  const remedy =
+    stats.isFile() || stats.isBlockDevice()
+      ? "Open with { direct: 'auto' } to use the page cache where it must be, with { direct: false } to use it always, or put the file on " +
+        'a file system such as ext4 or xfs'
+      : 'It is a pipe, a socket or a device: open with { direct: false }';
   throw aioError(
     'ERR_AIO_DIRECT_UNSUPPORTED',
-    `The file system of '${pathText(path)}' has no direct I/O (O_DIRECT). Open with { direct: 'auto' } to use the page cache where ` +
-      'it must be, with { direct: false } to use it always, or put the file on a file system such as ext4 or xfs',
+    `'${pathText(path)}' cannot be opened for direct I/O (O_DIRECT). ${remedy}`,
     error,
   );
 }

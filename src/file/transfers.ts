@@ -303,7 +303,10 @@ export class Transfers {
   #mayTransfer(options: RequestOptions | undefined): void {
     const { kind, nonblocking } = this.#nature;
     // The kernel's own answer would be EINVAL, which explains nothing.
-    if (kind === 'directory') throw systemError(-EISDIR, 'read', { path: this.#handle.target.path });
+    if (kind === 'directory') {
+      const remedy = 'A directory can be opened to sync it; fs.readdir reads it';
+      throw systemError(-EISDIR, 'read', { path: this.#handle.target.path, remedy });
+    }
     if (kind !== 'stream' || nonblocking || options?.nowait === true) return;
     throw aioError(
       'ERR_AIO_WOULD_BLOCK',
