@@ -1,6 +1,6 @@
 /**
  * A write-ahead log: what it has acknowledged survives a crash. The log itself is `wal/log.ts`, to be taken as it is; this program puts
- * lines into one and shows what is in it.
+ * lines into one and shows what is in it. test/campaigns/wal.test.ts kills it and cuts its power off, some hundred times.
  *
  *     seq 1000 | node examples/out/wal.js append FOLDER
  *     node examples/out/wal.js list FOLDER

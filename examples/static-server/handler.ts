@@ -38,7 +38,7 @@ class HttpError extends Error {
 }
 
 export interface StaticOptions {
-  /** Answers that are sent at once, each with 512 KiB of memory; default 64. Others wait for their turn. */
+  /** Answers at once, each with an open file and 512 KiB of memory; default 64. Others wait for their turn. */
   concurrency?: number;
 }
 
@@ -52,14 +52,13 @@ export async function serveFiles(
   const turns = new Turns(concurrency);
   return (request, response) => {
     response.setTimeout(STALLED_MS, () => response.destroy());
-    answer(context, folder, turns, request, response).catch((error: unknown) => fail(response, error));
+    turns.take(() => answer(context, folder, request, response)).catch((error: unknown) => fail(response, error));
   };
 }
 
 async function answer(
   context: AioContext,
   folder: string,
-  turns: Turns,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -90,7 +89,7 @@ async function answer(
   response.setHeader('Content-Length', end - start);
   if (part !== undefined) response.setHeader('Content-Range', `bytes ${start}-${end - 1}/${size}`);
   response.writeHead(part === undefined ? 200 : 206);
-  if (request.method === 'GET' && end > start) await turns.take(() => send(file, { start, end }, response));
+  if (request.method === 'GET' && end > start) await send(file, { start, end }, response);
   response.end();
 }
 

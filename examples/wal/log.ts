@@ -111,7 +111,7 @@ export class Log implements AsyncDisposable {
   }
 
   /**
-   * The records from a number on that were durable when this was called.
+   * The records from a number on, up to the last that is durable when the first of them is asked for.
    *
    * @throws (rejects) DamageError where one is missing.
    */
