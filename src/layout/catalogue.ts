@@ -1,5 +1,6 @@
 import { type AbiName, abiOf } from './abis.ts';
 import * as kernel from './constants.ts';
+import { invalidType, invalidValue } from './errors.ts';
 
 /** A name of a constant that is exported here. */
 export type ConstantName = keyof typeof kernel;
@@ -215,9 +216,15 @@ export const constants: readonly Constant[] = Object.freeze([
   ...listed('fs/aio.c', key),
 ]);
 
-/** The value of a constant on an ABI: some of `POLL*` are others on MIPS, SPARC, Xtensa and m68k. */
+/**
+ * The value of a constant on an ABI: some of `POLL*` are others on MIPS, SPARC, Xtensa and m68k.
+ *
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, or `ERR_INVALID_ARG_VALUE` for a name that is not exported here.
+ */
 export function constantOn(name: ConstantName, abi?: AbiName): number {
   const { name: on } = abiOf(abi);
+  if (typeof name !== 'string') throw invalidType('name', 'of type string', name);
+  if (!Object.hasOwn(values, name)) throw invalidValue('name', 'the name of a constant', name);
   const constant = constants.find((entry) => entry.name === name);
   return constant?.except?.find(({ abis }) => abis.includes(on))?.value ?? values[name];
 }

@@ -1,3 +1,4 @@
+import { invalidType, invalidValue } from './errors.ts';
 import type { Field, Layout } from './layouts.ts';
 import { declarations } from './layouts.ts';
 
@@ -21,6 +22,36 @@ export interface Cell {
   readonly start: number;
   readonly bytes: number;
   readonly row: number;
+}
+
+/** Larger ones are no structures of this kernel interface, and a picture of them would fill the memory. */
+const MOST_BYTES = 65536;
+
+/** What is drawn may come from a file: it must be a layout in the form of `layoutOf`, with fields that lie one behind another. */
+function checkLayout(layout: Layout): void {
+  if (typeof layout !== 'object' || layout === null) throw invalidType('layout', 'a layout of layoutOf', layout);
+  const { name, size, fields } = layout;
+  if (!Object.hasOwn(declarations, name)) {
+    throw invalidValue('layout.name', `one of ${Object.keys(declarations).join(', ')}`, name);
+  }
+  if (!Number.isInteger(size) || size < 1 || size > MOST_BYTES) {
+    throw invalidValue('layout.size', `a number of bytes from 1 to ${MOST_BYTES}`, size);
+  }
+  if (!Array.isArray(fields)) throw invalidType('layout.fields', 'an array of fields', fields);
+  let end = 0;
+  for (const field of fields as readonly Field[]) {
+    const texts = typeof field?.name === 'string' && typeof field.type === 'string';
+    const fits =
+      Number.isInteger(field?.offset) && Number.isInteger(field.size) && field.offset >= end && field.size > 0;
+    end = fits ? field.offset + field.size : Number.POSITIVE_INFINITY;
+    if (!texts || end > size) {
+      throw invalidValue(
+        'layout.fields',
+        'fields with name, type, offset and size, in order and within the size',
+        field,
+      );
+    }
+  }
 }
 
 /** A structure cut into rows of 8 bytes. */
@@ -83,7 +114,10 @@ function content({ field, bytes, row }: Cell, paint: DrawOptions['paint']): stri
 
 /** The byte map as a picture of text, 8 bytes to a row and 74 columns wide, with a line that says what it is. */
 export function drawText(layout: Layout, options: DrawOptions = {}): string {
+  checkLayout(layout);
+  if (typeof options !== 'object' || options === null) throw invalidType('options', 'of type object', options);
   const { ascii = false, paint } = options;
+  if (paint !== undefined && typeof paint !== 'function') throw invalidType('options.paint', 'of type function', paint);
   const { v } = ascii ? plain : unicode;
   const cells = cellsOf(layout);
   const rows = Math.ceil(layout.size / ROW);
@@ -104,6 +138,7 @@ export function drawText(layout: Layout, options: DrawOptions = {}): string {
 
 /** The fields as a table: offset, size, type, name. */
 export function drawTable(layout: Layout): string {
+  checkLayout(layout);
   const rows = layout.fields.map(({ name, offset, size, type }) => [String(offset), String(size), type, name]);
   const typeWidth = Math.max(4, ...layout.fields.map(({ type }) => type.length));
   const line = ([offset, size, type, name]: readonly string[]): string =>
@@ -147,6 +182,7 @@ function svgCell(cell: Cell): string {
 
 /** The byte map as an SVG picture, for documents and pages. Every field is a group with `data-field`, `data-offset` and `data-size`. */
 export function drawSvg(layout: Layout): string {
+  checkLayout(layout);
   const across = Math.min(layout.size, ROW);
   const rows = Math.ceil(layout.size / ROW);
   const width = SVG_LEFT + Math.max(across * SVG_BYTE, 560) + 8;

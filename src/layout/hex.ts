@@ -1,3 +1,5 @@
+import { invalidType } from './errors.ts';
+
 /** hexdump -C: an offset, the bytes, and the characters between bars. */
 const CANONICAL = /^[0-9a-f]{7,16} {2}([^|]*)(?:\|.*)?$/i;
 /** gdb's `0x7ffe10 <name+8>:` or xxd's `00000010:` before the bytes; xxd has the characters behind two spaces. */
@@ -18,6 +20,7 @@ function bytesOfToken(token: string, bigEndian: boolean): number[] | undefined {
  * number of that many digits in the ABI's byte order; without it digits are bytes in the order of memory.
  */
 export function parseHex(text: string, bigEndian: boolean): Uint8Array | undefined {
+  if (typeof text !== 'string') throw invalidType('text', 'of type string', text);
   const bytes: number[] = [];
   for (const line of text.split('\n')) {
     const [, body = line] = CANONICAL.exec(line) ?? ADDRESSED.exec(line) ?? [];

@@ -100,10 +100,10 @@ const computed = new Map<string, PlacedLayout>();
 
 export function placedLayout(struct: StructName, abi?: AbiName): PlacedLayout {
   const found = abiOf(abi);
+  if (typeof struct !== 'string') throw invalidType('struct', 'of type string', struct);
   const key = `${struct} ${found.name}`;
   let layout = computed.get(key);
   if (layout === undefined) {
-    if (typeof struct !== 'string') throw invalidType('struct', 'of type string', struct);
     if (!numbers.has(struct)) throw invalidValue('struct', `one of ${structs.join(', ')}`, struct);
     layout = compute(struct, found);
     computed.set(key, layout);

@@ -165,9 +165,16 @@ function get(layout: PlacedLayout, source: Uint8Array, at: number): Record<strin
 
 function bytesOf(name: string, bytes: unknown): Uint8Array {
   if (bytes instanceof Uint8Array) return bytes;
-  if (ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes instanceof ArrayBuffer) return new Uint8Array(bytes);
-  throw invalidType(name, 'an ArrayBuffer or a view of one', bytes);
+  if (!ArrayBuffer.isView(bytes) && !(bytes instanceof ArrayBuffer)) {
+    throw invalidType(name, 'an ArrayBuffer or a view of one', bytes);
+  }
+  try {
+    return ArrayBuffer.isView(bytes)
+      ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      : new Uint8Array(bytes);
+  } catch {
+    throw invalidValue(name, 'memory that is there: this was transferred away, or shrunk', bytes);
+  }
 }
 
 /**

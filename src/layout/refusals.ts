@@ -1,6 +1,6 @@
 import { type AbiName, abiOf } from './abis.ts';
 import * as kernel from './constants.ts';
-import type { Iocb } from './records.ts';
+import { decodeIocb, encodeIocb, type Iocb } from './records.ts';
 
 /** A value that the kernel refuses. */
 export interface Refusal {
@@ -146,12 +146,15 @@ function checkOpcode(iocb: Iocb, report: Report): void {
  * address is mapped they do not.
  *
  * @param abi Decides how long an address is. By default that of the host.
+ * @throws As `encodeIocb`.
  * @returns Nothing where io_submit has no reason to refuse. Where there are several, the kernel answers with one of them.
  */
 export function refusals(iocb: Iocb, abi?: AbiName): Refusal[] {
+  // What has a wrong type or does not fit its field is no iocb, and what is left out is 0.
+  const exact = decodeIocb(encodeIocb(iocb, abi), abi);
   const found: Refusal[] = [];
   const report: Report = (field, errno, reason, when = 'always') => found.push({ field, errno, when, reason });
-  checkEvery(iocb, BigInt(abiOf(abi).wordBytes * 8), report);
-  checkOpcode(iocb, report);
+  checkEvery(exact, BigInt(abiOf(abi).wordBytes * 8), report);
+  checkOpcode(exact, report);
   return found;
 }
