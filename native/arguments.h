@@ -46,8 +46,8 @@ class Arguments {
   uint64_t fail(size_t at, const char* expected) {
     if (!failed_) {
       failed_ = true;
-      Napi::TypeError::New(info_.Env(), "argument " + std::to_string(at) + " must be " + expected)
-          .ThrowAsJavaScriptException();
+      napi_throw_type_error(info_.Env(), "ERR_INVALID_ARG_TYPE",
+                            ("argument " + std::to_string(at) + " must be " + expected).c_str());
     }
     return 0;
   }

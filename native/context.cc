@@ -340,7 +340,7 @@ Napi::Value CreateContext(const Napi::CallbackInfo& info) {
   if (!typed || depth < 1 || depth > 0xffff || maxThreads < 1 || pointersAt < 0 || pointersAt % 8 != 0 ||
       eventsAt < 0 || eventsAt % 8 != 0 || pointersAt + depth * 8 > bytes || eventsAt + depth * 32 > bytes ||
       reportAt < 0 || reportAt % 4 != 0 || reportAt + 12 > bytes) {
-    Napi::TypeError::New(env, "createContext: these arguments do not fit each other").ThrowAsJavaScriptException();
+    napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "createContext: these arguments do not fit each other");
     return Napi::Value();
   }
   aio_context_t ctx = 0;

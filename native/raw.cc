@@ -135,7 +135,7 @@ Value AddressOf(const CallbackInfo& info) {
   } else if (view.IsTypedArray()) {
     napi_get_typedarray_info(info.Env(), view, nullptr, nullptr, &data, nullptr, nullptr);
   } else {
-    Napi::TypeError::New(info.Env(), "addressOf takes an ArrayBuffer or a view of one").ThrowAsJavaScriptException();
+    napi_throw_type_error(info.Env(), "ERR_INVALID_ARG_TYPE", "addressOf takes an ArrayBuffer or a view of one");
     return Value();
   }
   return BigInt::New(info.Env(), reinterpret_cast<uint64_t>(data));
@@ -147,7 +147,7 @@ Value Madvise(const CallbackInfo& info) {
   const int64_t advice = args.integer(1);
   if (args.failed()) return Value();
   if (!info[0].IsArrayBuffer()) {
-    Napi::TypeError::New(info.Env(), "madvise takes an ArrayBuffer").ThrowAsJavaScriptException();
+    napi_throw_type_error(info.Env(), "ERR_INVALID_ARG_TYPE", "madvise takes an ArrayBuffer");
     return Value();
   }
   auto buffer = info[0].As<Napi::ArrayBuffer>();

@@ -171,6 +171,7 @@ export function addressOf(view: ArrayBufferLike | ArrayBufferView): bigint {
 function hold(timeout: Timespec | bigint | undefined): { address: bigint; bytes?: BigInt64Array } {
   if (timeout === undefined) return { address: 0n };
   if (typeof timeout === 'bigint') return { address: timeout };
+  if (timeout === null) throw invalidArgType('timeout', 'of type bigint or an object', timeout);
   const { tv_sec, tv_nsec } = timeout;
   if (!Number.isSafeInteger(tv_sec)) throw outOfRange('timeout.tv_sec', 'a whole number of seconds', tv_sec);
   if (!Number.isSafeInteger(tv_nsec)) throw outOfRange('timeout.tv_nsec', 'a whole number of nanoseconds', tv_nsec);

@@ -1,10 +1,11 @@
-// What another process does to a file that has asynchronous I/O in flight: memory mappings, holes, reflinks. It reads commands from its
-// standard input, a struct command each and the data of a store, and answers each with an int64 (a negative error number where the call
-// failed) and the data of a load.
+// What another process does to a file that has asynchronous I/O in flight: memory mappings, holes, reflinks. It reads
+// commands from its standard input, a struct command each and the data of a store, and answers each with an int64 (a
+// negative error number where the call failed) and the data of a load.
 //
 //   peer FILE BYTES
 //
-// The first BYTES of the file stay mapped all the time, so that its page tables meet everything that happens to the file.
+// The first BYTES of the file stay mapped all the time, so that its page tables meet everything that happens to the
+// file.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
