@@ -9,7 +9,14 @@ export const VIEWS = 'an instance of Buffer, TypedArray, or DataView';
 export function checkView(name: string, value: unknown, or = ''): Uint8Array {
   if (value instanceof Uint8Array) return checkMemory(name, value);
   if (!ArrayBuffer.isView(value)) throw invalidArgType(name, `${or}${VIEWS}`, value);
-  return checkMemory(name, new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+  try {
+    return checkMemory(name, new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+  } catch (error) {
+    if (error instanceof TypeError && !('code' in error)) {
+      throw invalidArgValue(name, 'must not be a view of memory that was transferred away, or shrunk', value);
+    }
+    throw error;
+  }
 }
 
 export function checkViews(value: unknown): Uint8Array[] {

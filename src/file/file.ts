@@ -367,7 +367,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   stat(options?: StatOptions): Promise<Stats>;
   async stat(options?: StatOptions): Promise<Stats | BigIntStats> {
     this.#handle.assertOpen('fstat');
-    return await this.#handle.with((fd) => fstat(fd, options));
+    // As FileHandle has it, which looks at nothing else; a function among the options would be taken for a callback.
+    const bigint = Boolean(options?.bigint);
+    return await this.#handle.with((fd) => fstat(fd, { bigint }));
   }
 
   /** Changes the permission bits (fchmod(2)). Arguments and errors are those of `FileHandle.chmod`. */
@@ -481,6 +483,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
    * @throws (rejects) the system error of close(2); the descriptor is gone all the same.
    */
   close(): Promise<void> {
+    // Whoever waits for nothing but this close may have dropped the file.
+    forget(this);
     if (this.#streams.empty) return this.#handle.close();
     this.#ending ??= this.#streams.end().then(() => this.#handle.close());
     return this.#ending;

@@ -97,3 +97,29 @@ test('not what was closed, nor what is still held', async () => {
   `);
   expect(warnings).toEqual([]);
 });
+
+test('but not a file whose close is all that anybody waits for', async () => {
+  const { warnings, seen } = await run(`
+    const context = new AioContext({ depth: 4, memory: 65536 });
+    let events = 0;
+    let going = true;
+    async function careful() {
+      const file = await context.open(path, 'r', { direct: 'auto' });
+      file.on('close', () => events++);
+      return { closed: file.close() };
+    }
+    const closes = [];
+    for (let i = 0; i < 20; i++) closes.push(careful().then(({ closed }) => closed));
+    const all = Promise.all(closes).then(() => (going = false));
+    while (going) {
+      gc();
+      await new Promise(setImmediate);
+    }
+    await all;
+    await collect(() => events === 20);
+    await context.close();
+    seen = events;
+  `);
+  expect(warnings).toEqual([]);
+  expect(seen).toBe(20);
+});

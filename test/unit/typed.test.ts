@@ -1,0 +1,83 @@
+// Whatever is given to the package, what it answers with says by its code what it is: found by test/campaigns/fuzz.
+import { writeFileSync } from 'node:fs';
+import { afterAll, describe, expect, test } from 'vitest';
+import { AioContext } from '../../src/index.ts';
+import * as layout from '../../src/layout/index.ts';
+import * as raw from '../../src/raw/index.ts';
+import { outcomeOf } from '../support/outcome.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+const path = `${scratchFolder()}/file`;
+writeFileSync(path, Buffer.alloc(8192));
+const context = new AioContext({ memory: 1 << 20 });
+afterAll(() => context.close());
+
+/** What no type allows. */
+const any = (value: unknown): never => value as never;
+
+function detached(make: (memory: ArrayBuffer) => NodeJS.ArrayBufferView): NodeJS.ArrayBufferView {
+  const memory = new ArrayBuffer(64);
+  const view = make(memory);
+  structuredClone(memory, { transfer: [memory] });
+  return view;
+}
+
+describe('kaio/layout', () => {
+  const iocb = layout.layoutOf('iocb');
+  test.each<[string, string, () => unknown]>([
+    ['a text that is none', 'ERR_INVALID_ARG_TYPE', () => layout.parseHex(any(1), false)],
+    ['a structure that is no name', 'ERR_INVALID_ARG_TYPE', () => layout.layoutOf(any(Object.create(null)))],
+    ['a constant that there is not', 'ERR_INVALID_ARG_VALUE', () => layout.constantOn(any('toString'))],
+    ['a constant that is no name', 'ERR_INVALID_ARG_TYPE', () => layout.constantOn(any(Symbol('x')))],
+    ['an iocb that is none', 'ERR_INVALID_ARG_TYPE', () => layout.refusals(any(null))],
+    ['an iocb with a text', 'ERR_INVALID_ARG_TYPE', () => layout.refusals(any({ aio_buf: 'x' }))],
+    [
+      'memory that is gone',
+      'ERR_INVALID_ARG_VALUE',
+      () => layout.decodeIocb(detached((memory) => new DataView(memory))),
+    ],
+    ['a layout that is none', 'ERR_INVALID_ARG_TYPE', () => layout.drawText(any(undefined))],
+    ['a layout without a name', 'ERR_INVALID_ARG_VALUE', () => layout.drawTable(any({}))],
+    ['a layout too large to draw', 'ERR_INVALID_ARG_VALUE', () => layout.drawSvg({ ...iocb, size: 2 ** 31 })],
+    ['a field outside of its layout', 'ERR_INVALID_ARG_VALUE', () => layout.drawText({ ...iocb, size: 32 })],
+    [
+      'fields that overlap',
+      'ERR_INVALID_ARG_VALUE',
+      () => layout.drawText({ ...iocb, fields: iocb.fields.toReversed() }),
+    ],
+    ['options that are none', 'ERR_INVALID_ARG_TYPE', () => layout.drawText(iocb, any(null))],
+  ])('of %s: %s', async (_what, code, call) => {
+    expect(await outcomeOf(call)).toBe(code);
+  });
+});
+
+describe('kaio/raw', () => {
+  test.each<[string, () => unknown]>([
+    ['a context that is a number', () => raw.io_destroy(any(1))],
+    ['a bigint that no address is', () => raw.io_submit(-1n, 0, 0n)],
+    ['a count that is no number', () => raw.io_getevents(0n, any('0'), 0, 0n)],
+    ['a timeout of null', () => raw.io_getevents(0n, 0, 0, 0n, any(null))],
+    ['what has no address', () => raw.addressOf(any({}))],
+  ])('of %s: ERR_INVALID_ARG_TYPE', async (_what, call) => {
+    expect(await outcomeOf(call)).toBe('ERR_INVALID_ARG_TYPE');
+  });
+});
+
+describe('kaio', () => {
+  test('of memory that was transferred away: ERR_INVALID_ARG_VALUE, and a read by halves is none', async () => {
+    const file = await context.open(path, 'r+', { direct: 'auto' });
+    const gone = detached((memory) => new Float64Array(memory));
+    expect(await outcomeOf(() => file.writev([Buffer.alloc(512), gone], 0))).toBe('ERR_INVALID_ARG_VALUE');
+    expect(await outcomeOf(() => file.readv([detached((memory) => new DataView(memory))], 0))).toBe(
+      'ERR_INVALID_ARG_VALUE',
+    );
+    await file.close();
+  });
+
+  test('stat answers whatever it is given, and so the file can be closed', async () => {
+    const file = await context.open(path, 'r', { direct: 'auto' });
+    for (const options of [null, () => {}, 5, 'bigint', {}]) expect((await file.stat(any(options))).size).toBe(8192);
+    expect((await file.stat({ bigint: true })).size).toBe(8192n);
+    await file.close();
+  });
+});
