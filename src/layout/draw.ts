@@ -30,8 +30,16 @@ const MOST_BYTES = 65536;
 /** What is drawn may come from a file: it must be a layout in the form of `layoutOf`, with fields that lie one behind another. */
 function checkLayout(layout: Layout): void {
   if (typeof layout !== 'object' || layout === null) throw invalidType('layout', 'a layout of layoutOf', layout);
-  const { name, size, fields } = layout;
-  if (!Object.hasOwn(declarations, name)) {
+  const { name, abi, size, align, byteOrder, fields } = layout;
+  const said = {
+    abi: typeof abi === 'string',
+    align: typeof align === 'number',
+    byteOrder: typeof byteOrder === 'string',
+  };
+  for (const [what, right] of Object.entries(said)) {
+    if (!right) throw invalidType(`layout.${what}`, 'as in a layout of layoutOf', layout);
+  }
+  if (typeof name !== 'string' || !Object.hasOwn(declarations, name)) {
     throw invalidValue('layout.name', `one of ${Object.keys(declarations).join(', ')}`, name);
   }
   if (!Number.isInteger(size) || size < 1 || size > MOST_BYTES) {
