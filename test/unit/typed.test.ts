@@ -37,7 +37,7 @@ describe('kaio/layout', () => {
       () => layout.decodeIocb(detached((memory) => new DataView(memory))),
     ],
     ['a layout that is none', 'ERR_INVALID_ARG_TYPE', () => layout.drawText(any(undefined))],
-    ['a layout without a name', 'ERR_INVALID_ARG_VALUE', () => layout.drawTable(any({}))],
+    ['a layout of no structure', 'ERR_INVALID_ARG_VALUE', () => layout.drawTable({ ...iocb, name: any('toString') })],
     ['a layout too large to draw', 'ERR_INVALID_ARG_VALUE', () => layout.drawSvg({ ...iocb, size: 2 ** 31 })],
     ['a field outside of its layout', 'ERR_INVALID_ARG_VALUE', () => layout.drawText({ ...iocb, size: 32 })],
     [
