@@ -78,7 +78,8 @@ function hashOf(folder, flags) {
 /** Copies what the tests need and compiles the module there, unless it is what was compiled last. */
 function prepare(folder, flags) {
   mkdirSync(folder, { recursive: true });
-  for (const part of ['dist', 'src', 'native', 'test', 'vectors', 'package.json', 'binding.gyp', 'vitest.config.ts']) {
+  const configs = ['package.json', 'binding.gyp', 'vitest.config.ts', 'vitest.campaigns.config.ts'];
+  for (const part of ['dist', 'src', 'native', 'test', 'vectors', ...configs]) {
     rmSync(`${folder}/${part}`, { recursive: true, force: true });
     cpSync(`${root}${part}`, `${folder}/${part}`, { recursive: true });
   }

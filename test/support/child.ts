@@ -13,6 +13,8 @@ export interface ChildOptions {
   env?: Readonly<Record<string, string>>;
   /** Options of node itself. */
   execArgv?: readonly string[];
+  /** Its working directory, by default that of this process. */
+  cwd?: string | undefined;
   /** The program that runs node, such as strace or a launcher, with its arguments. */
   launcher?: readonly string[];
   /** The child is killed after so long. Default 20 s. */
@@ -36,11 +38,11 @@ export interface ChildResult {
 
 /** Runs an ES module, given as its source text or as the URL of its file, in a Node process of its own. It never rejects. */
 export function runNode(program: string | URL, options: ChildOptions = {}): Promise<ChildResult> {
-  const { args = [], env = {}, execArgv = [], launcher = [], timeLimitMs = 20_000, onStart, onOutput } = options;
+  const { args = [], env = {}, execArgv = [], cwd, launcher = [], timeLimitMs = 20_000, onStart, onOutput } = options;
   const script = typeof program === 'string' ? ['--input-type=module', '--eval', program] : [program.pathname];
   const [command, ...rest] = [...launcher, process.execPath, ...execArgv, ...script, ...args];
   const started = performance.now();
-  const child = spawn(command!, rest, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command!, rest, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   const result: ChildResult = { stdout: '', stderr: '', code: null, signal: null, timedOut: false, durationMs: 0 };
   const timer = setTimeout(() => {
     result.timedOut = true;
