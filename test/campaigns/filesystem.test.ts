@@ -13,9 +13,10 @@ import { makeStale, race, races } from './filesystem/races.ts';
 const { KAIO_LONG, KAIO_SEED } = process.env;
 const seedsTo = (count: number) =>
   KAIO_SEED === undefined ? Array.from({ length: count }, (_, at) => at + 1) : [Number(KAIO_SEED)];
-const OPERATIONS = KAIO_LONG === undefined ? 1500 : 10_000;
-const exerciseSeeds = seedsTo(KAIO_LONG === undefined ? 2 : 40);
-const raceSeeds = seedsTo(KAIO_LONG === undefined ? 2 : 100);
+const OPERATIONS = KAIO_LONG === undefined ? 1500 : 5000;
+const exerciseSeeds = seedsTo(KAIO_LONG === undefined ? 2 : 20);
+const raceSeeds = seedsTo(KAIO_LONG === undefined ? 2 : 30);
+const HOUR_MS = 3_600_000;
 const options = { depth: 64, memory: 16 << 20 };
 
 const exercised: Record<string, object> = {};
@@ -36,33 +37,39 @@ const noCompiler = hasCommand('cc') ? false : 'there is no C compiler';
 describe.each(['ext4', 'xfs', 'btrfs', 'tmpfs'] as const)('on %s', (kind) => {
   const reason = noCompiler || fileSystemSkip(kind);
 
-  test('direct, buffered and mapped I/O, truncation, holes and reflinks are what a model says', async ({ skip }) => {
-    skip(reason !== false, String(reason));
-    await withFileSystem(kind, async (folder) => {
-      const runs: Exercise[] = [];
-      for (const seed of exerciseSeeds) {
-        runs.push(await withReaping(seed, options, (context) => exercise(context, folder, seed, OPERATIONS)));
-      }
-      exercised[kind] = sum(runs);
-      for (const { counts } of runs) {
-        expect(Math.min(counts['directWrite'] ?? 0, counts['mappedRead'] ?? 0)).toBeGreaterThan(10);
-      }
-    });
-  });
+  test(
+    'direct, buffered and mapped I/O, truncation, holes and reflinks are what a model says',
+    async ({ skip }) => {
+      skip(reason !== false, String(reason));
+      await withFileSystem(kind, async (folder) => {
+        const runs: Exercise[] = [];
+        for (const seed of exerciseSeeds) {
+          runs.push(await withReaping(seed, options, (context) => exercise(context, folder, seed, OPERATIONS)));
+        }
+        exercised[kind] = sum(runs);
+        for (const { counts } of runs) {
+          expect(Math.min(counts['directWrite'] ?? 0, counts['mappedRead'] ?? 0)).toBeGreaterThan(10);
+        }
+      });
+    },
+    HOUR_MS,
+  );
 
-  test('races with truncation, holes, allocation and reflinks show no stale data and lose no write', async ({
-    skip,
-  }) => {
-    skip(reason !== false, String(reason));
-    await withFileSystem(kind, async (folder) => {
-      if (kind !== 'tmpfs') makeStale(folder);
-      for (const seed of raceSeeds) {
-        await withReaping(seed, options, async (context) => {
-          const path = `${folder}/raced`;
-          for (const name of Object.keys(races)) await race(name, { context, path, random: new Random(seed) });
-        });
-      }
-      raced[kind] = { seeds: raceSeeds, races: Object.keys(races) };
-    });
-  });
+  test(
+    'races with truncation, holes, allocation and reflinks show no stale data and lose no write',
+    async ({ skip }) => {
+      skip(reason !== false, String(reason));
+      await withFileSystem(kind, async (folder) => {
+        if (kind !== 'tmpfs') makeStale(folder);
+        for (const seed of raceSeeds) {
+          await withReaping(seed, options, async (context) => {
+            const path = `${folder}/raced`;
+            for (const name of Object.keys(races)) await race(name, { context, path, random: new Random(seed) });
+          });
+        }
+        raced[kind] = { seeds: raceSeeds, races: Object.keys(races) };
+      });
+    },
+    HOUR_MS,
+  );
 });
