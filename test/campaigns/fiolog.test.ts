@@ -76,7 +76,7 @@ const shapes = [
 ];
 
 describe.each(shapes)('$name', ({ direct, blocks }) => {
-  test.each(reapings.map((way, at) => ({ way, at })))(
+  test.for(reapings.map((way, at) => ({ way, at })))(
     'that kaio wrote from a log of fio are what fio verifies, with events by $way',
     async ({ at }, { skip }) => {
       skip(noFio !== false, String(noFio));
