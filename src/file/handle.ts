@@ -67,7 +67,14 @@ export class Handle implements Closable {
   async exclusively(run: (fd: number) => Promise<void>): Promise<void> {
     await this.with(async (fd) => {
       await this.#idle();
-      await run(fd);
+      if (!this.target.direct) return await run(fd);
+      // The kernel clears the rest of the last page in the page cache, which meets direct writes there as a write of a few bytes does.
+      const leave = await this.ranges.enter(0, Number.POSITIVE_INFINITY, true, undefined);
+      try {
+        await run(fd);
+      } finally {
+        leave();
+      }
     });
   }
 
@@ -123,8 +130,11 @@ export class Handle implements Closable {
     this.#closed = true;
     this.engine.removeFile(this);
     this.ranges.leave(this.target);
-    if (this.#cached !== undefined) await closeOwned(this.#cached);
-    if (this.#owned) await closeOwned(this.target);
+    try {
+      if (this.#cached !== undefined) await closeOwned(this.#cached);
+    } finally {
+      if (this.#owned) await closeOwned(this.target);
+    }
     this.#onClosed?.();
   }
 }

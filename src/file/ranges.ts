@@ -28,6 +28,8 @@ export class Ranges {
   /** What writes to the file directly. */
   readonly #targets = new Map<Target, Engine>();
   readonly #entries = new Set<Entry>();
+  /** Whether direct writes may go without asking. A field of its own, since every write looks at it. */
+  #free = true;
 
   private constructor(inode: string) {
     this.#inode = inode;
@@ -46,9 +48,8 @@ export class Ranges {
     if (this.#targets.size === 0) Ranges.#files.delete(this.#inode);
   }
 
-  /** Whether direct writes may go without asking. */
   get free(): boolean {
-    return this.#entries.size === 0;
+    return this.#free;
   }
 
   /** Waits until a write may go to these bytes. The caller calls what this resolves to when the kernel is done with it. */
@@ -65,11 +66,13 @@ export class Ranges {
     const over = new Promise<void>((resolve) => {
       leave = () => {
         this.#entries.delete(entry);
+        this.#free = this.#entries.size === 0;
         resolve();
       };
     });
     const entry: Entry = { from: first, to: last, cached, over };
     this.#entries.add(entry);
+    this.#free = false;
     try {
       await unlessAborted(Promise.all(before), signal);
     } catch (error) {

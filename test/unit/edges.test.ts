@@ -122,7 +122,27 @@ direct('a write', () => {
     await Promise.all(files.map((file) => file.close()));
   });
 
-  // What the test before guards against: it must be able to fail.
+  test('beside a change of the size by another file leaves the sync after it as it should be', async () => {
+    const [file, other] = await Promise.all([open(), open()]);
+    const unit = file.alignment.offset;
+    using block = context.allocate(unit).fill('b');
+    for (let round = 0; round < 40; round++) {
+      const write = () => file.write(block, 0, unit, 0);
+      await Promise.all([
+        write(),
+        other.truncate(unit + 100 + round),
+        write(),
+        other.truncate(unit + 3000 + round),
+        write(),
+      ]);
+      await Promise.all([write(), other.preallocate(0, 5000), write()]);
+      await file.datasync();
+    }
+    expect(readFileSync(path).subarray(0, unit).equals(block)).toBe(true);
+    await Promise.all([file.close(), other.close()]);
+  });
+
+  // What the tests before guard against: it must be able to fail.
   test('beside direct ones in one page that nobody keeps apart makes a sync fail', async ({ skip }) => {
     const file = await open();
     const buffered = await context.open(path, 'r+', { direct: false });
