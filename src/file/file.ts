@@ -305,18 +305,15 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
    * @returns A Buffer, or a string where there is an encoding.
    * @throws (rejects) as {@link read}; `ERR_FS_FILE_TOO_LARGE` for a file of 2 GiB and more.
    */
-  readFile<T extends NodeJS.ArrayBufferView>(
-    options: ReadFileOptions & { encoding?: null | undefined; buffer: T | ((size: number) => T) },
-  ): Promise<Buffer>;
-  readFile(options?: (ReadFileOptions & { encoding?: null | undefined }) | null): Promise<Buffer>;
+  readFile(options?: (ReadFileOptions & { encoding?: null | undefined }) | null): Promise<Buffer<ArrayBuffer>>;
   readFile(options: (ReadFileOptions & { encoding: BufferEncoding }) | BufferEncoding): Promise<string>;
-  readFile(options?: ReadFileOptions | BufferEncoding | null): Promise<string | Buffer>;
-  async readFile(options?: unknown): Promise<string | Buffer> {
+  readFile(options?: ReadFileOptions | BufferEncoding | null): Promise<string | Buffer<ArrayBuffer>>;
+  async readFile(options?: unknown): Promise<string | Buffer<ArrayBuffer>> {
     this.#handle.assertOpen('readFile');
     const checked = checkReadOptions(options);
     const { encoding, signal } = checked;
     throwIfAborted(signal);
-    let content: Buffer = Buffer.alloc(0);
+    let content: Buffer<ArrayBuffer> = Buffer.alloc(0);
     await this.#transfers.readOn(signal, async (position, read) => {
       const stats = await this.#handle.with((fd) => fstat(fd));
       throwIfAborted(signal);

@@ -77,7 +77,7 @@ export async function readWhole(
   position: number,
   options: ReadFileOptions,
   read: ReadOn,
-): Promise<Buffer> {
+): Promise<Buffer<ArrayBuffer>> {
   if (size > MAX_BYTES) throw fileTooLarge(size);
   const given = givenBuffer(options, size);
   if (given === undefined) return size > position ? await filled(size - position, read) : await collected(read);
@@ -88,13 +88,13 @@ export async function readWhole(
   return given.subarray(0, total);
 }
 
-async function filled(bytes: number, read: ReadOn): Promise<Buffer> {
+async function filled(bytes: number, read: ReadOn): Promise<Buffer<ArrayBuffer>> {
   const buffer = Buffer.allocUnsafeSlow(bytes);
   return buffer.subarray(0, await fill(buffer, 0, read));
 }
 
-async function collected(read: ReadOn): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+async function collected(read: ReadOn): Promise<Buffer<ArrayBuffer>> {
+  const chunks: Buffer<ArrayBuffer>[] = [];
   for (let total = 0; ; total += UNKNOWN_BYTES) {
     const chunk = Buffer.allocUnsafeSlow(UNKNOWN_BYTES);
     const bytes = await fill(chunk, total, read);
@@ -119,7 +119,7 @@ function bufferName({ buffer }: ReadFileOptions): string {
 }
 
 /** The memory that the caller wants filled; undefined where there is none. Throws where it is none, or too short. */
-function givenBuffer(options: ReadFileOptions, size: number): Buffer | undefined {
+function givenBuffer(options: ReadFileOptions, size: number): Buffer<ArrayBuffer> | undefined {
   const { buffer } = options;
   if (buffer === undefined) return undefined;
   const view =
@@ -129,7 +129,8 @@ function givenBuffer(options: ReadFileOptions, size: number): Buffer | undefined
   if (size > view.byteLength) {
     throw invalidArgValue(bufferName(options), `is smaller than the file size of ${size} bytes`, view.byteLength);
   }
-  return Buffer.isBuffer(view) ? view : Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+  // Memory that is shared was refused.
+  return Buffer.from(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength);
 }
 
 /** What is to be written as bytes. Throws as Node does where it is nothing of the kind. */

@@ -2,7 +2,7 @@
 // without; docs/filehandle.md says so, with what differs and why. Node 24 is held against it in test/campaigns/filehandle.test.ts.
 import { promises as fs } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
-import { AioContext } from '../../src/index.ts';
+import { AioContext, type AioFile } from '../../src/index.ts';
 import { directSkip } from '../support/direct.ts';
 import { cases, differences, effectOf, parityPage } from '../support/filehandle.ts';
 import { scratchFolder } from '../support/scratch.ts';
@@ -24,6 +24,50 @@ describe.each([
     else expect(actual).not.toEqual(expected);
     expect(context.stats()).toMatchObject({ queued: 0, inFlight: 0, buffers: 0 });
   });
+});
+
+test('what an iterable gives to writeFile may be synced and looked at between its pieces', async () => {
+  const file = await context.open(path, 'w+', { direct: 'auto' });
+  const sizes: number[] = [];
+  await file.writeFile(
+    (async function* () {
+      for (const piece of ['one', 'two', 'three']) {
+        yield piece;
+        await file.datasync();
+        sizes.push((await file.stat()).size);
+      }
+    })(),
+  );
+  expect(sizes).toEqual([3, 6, 11]);
+  await file.close();
+});
+
+/** What TypeScript takes for a FileHandle in these, it takes for an AioFile: this compiles or not. */
+const methods = (
+  file: AioFile,
+): Pick<
+  fs.FileHandle,
+  | 'fd'
+  | 'read'
+  | 'write'
+  | 'readv'
+  | 'writev'
+  | 'readFile'
+  | 'writeFile'
+  | 'appendFile'
+  | 'stat'
+  | 'sync'
+  | 'datasync'
+  | 'truncate'
+  | 'chmod'
+  | 'chown'
+  | 'utimes'
+  | 'close'
+> => file;
+
+test('TypeScript takes an AioFile where the methods of a FileHandle are asked for', async () => {
+  await using file = await context.open(path, 'w+', { direct: 'auto' });
+  expect(methods(file).fd).toBe(file.fd);
 });
 
 test('docs/filehandle.md has the table of what is tried here, and at most six differences', async () => {
