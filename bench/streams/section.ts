@@ -29,7 +29,7 @@ export function streamSection({ rows, rounds, prefix, bytes }: StreamTable): str
 
 A file of ${bytes / 2 ** 30} GiB of random data, each peer in turn, ${rounds} rounds${prefix === '' ? '' : `, run by \`${prefix}\``}: the best, in
 brackets the median; *relative* is best against kaio's best. Page caches are dropped beforehand unless it says otherwise, and what is written
-counts when fsync has returned. kaio has its defaults, 8 requests of 256 KiB for a stream; *fs* has its own, 64 KiB for reading and 16 KiB for
+counts when fsync has returned. kaio has its defaults, 8 requests of 256 KiB for reading and of 512 KiB for writing; *fs* has its own, 64 KiB for reading and 16 KiB for
 writing. The memory is the most that the process had; what kaio's pool handed out is bounded by \`inFlight\` times \`highWaterMark\`. CPU of
 the page cache's own writers is nobody's here.
 

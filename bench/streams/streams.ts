@@ -1,6 +1,16 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describeMachine, type Machine } from '../machine.ts';
 import { median } from '../statistics.ts';
@@ -100,10 +110,18 @@ export function streams(scratch: string, plan: StreamPlan): void {
   makeSource(files.source);
   execFileSync('cp', [files.source, files.memory]);
   const tasks = (['read', 'read warm', 'write', 'copy'] as const).filter((task) => task.includes(plan.only));
-  const rows = tasks.flatMap((task) => measureTask(task, files, plan));
+  const rows = [...earlier(scratch, tasks), ...tasks.flatMap((task) => measureTask(task, files, plan))];
   const machine = describeMachine(scratch, process.execPath);
   const table: StreamTable = { machine, rounds: plan.rounds, prefix: plan.prefix.join(' '), bytes: BYTES, rows };
   writeFileSync(`${scratch}/streams.json`, `${JSON.stringify(table, undefined, 1)}\n`);
+}
+
+/** What an earlier run measured of other tasks. */
+function earlier(scratch: string, tasks: readonly Task[]): StreamRow[] {
+  const path = `${scratch}/streams.json`;
+  if (!existsSync(path)) return [];
+  const { rows } = JSON.parse(readFileSync(path, 'utf8')) as StreamTable;
+  return rows.filter(({ task }) => !tasks.includes(task));
 }
 
 /** Random data: nothing on the way can make it smaller. */

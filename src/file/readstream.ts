@@ -8,7 +8,7 @@ import {
   checkInFlight,
   checkObject,
   checkSignal,
-  DEFAULT_CHUNK_BYTES,
+  READ_BYTES,
   requestBytes,
   type Streaming,
   type Streams,
@@ -65,7 +65,7 @@ export class AioReadStream extends Readable implements Streaming {
   /** Use `file.createReadStream`. */
   constructor(file: AioFile, streams: Streams, options: ReadStreamOptions = {}) {
     checkObject(options);
-    const { highWaterMark = DEFAULT_CHUNK_BYTES, autoClose = true, emitClose = true, zeroCopy = false } = options;
+    const { highWaterMark = READ_BYTES, autoClose = true, emitClose = true, zeroCopy = false } = options;
     const { encoding, signal, start } = options;
     checkSignal(signal);
     if (zeroCopy && encoding) throw invalidArgValue('options.encoding', 'cannot be combined with zeroCopy', encoding);

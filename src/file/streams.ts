@@ -11,7 +11,9 @@ export interface Streaming {
 }
 
 /** Bytes of one request of a stream, unless its `highWaterMark` says otherwise. A direct read has no readahead of the kernel's. */
-export const DEFAULT_CHUNK_BYTES: number = 256 * 1024;
+export const READ_BYTES: number = 256 * 1024;
+/** Larger, since each write that extends a file waits for the one before. */
+export const WRITE_BYTES: number = 512 * 1024;
 /** Requests of a stream in flight, unless `inFlight` says otherwise: twice what it takes to keep an NVMe disk busy with such chunks. */
 const DEFAULT_IN_FLIGHT = 8;
 const MAX_IN_FLIGHT = 1024;

@@ -6,7 +6,7 @@ import {
   checkEnd,
   checkInFlight,
   checkObject,
-  DEFAULT_CHUNK_BYTES,
+  READ_BYTES,
   requestBytes,
   type Streaming,
   type Streams,
@@ -61,10 +61,7 @@ class FileSource implements UnderlyingByteSource, Streaming {
     this.#streams = streams;
     this.#start = start;
     this.#end = checkEnd(options.end, start);
-    this.#chunkBytes = Math.max(
-      checkCount('options.highWaterMark', options.highWaterMark, MAX, DEFAULT_CHUNK_BYTES),
-      1,
-    );
+    this.#chunkBytes = Math.max(checkCount('options.highWaterMark', options.highWaterMark, MAX, READ_BYTES), 1);
     this.#inFlight = checkInFlight(options.inFlight);
     this.#autoClose = autoClose;
   }

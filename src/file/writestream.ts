@@ -6,10 +6,10 @@ import {
   checkInFlight,
   checkObject,
   checkSignal,
-  DEFAULT_CHUNK_BYTES,
   requestBytes,
   type Streaming,
   type Streams,
+  WRITE_BYTES,
 } from './streams.ts';
 import { dispose, WriteBehind } from './writebehind.ts';
 
@@ -23,7 +23,7 @@ export interface WriteStreamOptions {
   emitClose?: boolean | undefined;
   /** Where in the file to begin, in bytes. By default at the file's own position, which then moves on; a file that appends, at its end. */
   start?: number | undefined;
-  /** `write` returns false from so many waiting bytes on; also bytes of one request, rounded down to the file's alignment; default 256 KiB. */
+  /** `write` returns false from so many waiting bytes on; also bytes of one request, rounded down to the file's alignment; default 512 KiB. */
   highWaterMark?: number | undefined;
   /** Makes everything durable (`file.sync`) before `'finish'`; default false. */
   flush?: boolean | undefined;
@@ -70,7 +70,7 @@ export class AioWriteStream extends Writable implements Streaming {
   /** Use `file.createWriteStream`. */
   constructor(file: AioFile, streams: Streams, options: WriteStreamOptions = {}) {
     checkObject(options);
-    const { highWaterMark = DEFAULT_CHUNK_BYTES, autoClose = true, emitClose = true, flush = false } = options;
+    const { highWaterMark = WRITE_BYTES, autoClose = true, emitClose = true, flush = false } = options;
     const { encoding, signal, start } = options;
     checkSignal(signal);
     checkCount('start', start, MAX, 0);
