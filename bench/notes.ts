@@ -2,7 +2,7 @@
 export const NOTES = {
   beginning: `# Benchmarks
 
-This page is written by \`npm run bench -- report\` from the results of \`npm run bench\` and of \`npm run bench --\` with \`matrix\`, \`stall\`, \`http\` and
+This page is written by \`npm run bench -- report\` from the results of \`npm run bench\` and of \`npm run bench --\` with \`matrix\`, \`streams\`, \`stall\`, \`http\` and
 \`startup\`. Everything here can be measured again with those commands.
 
 How it is measured: every peer runs in a process of its own, all of them alive at once, and has the machine to itself for a slice at a

@@ -25,13 +25,18 @@ export function streamSection({ rows, rounds, prefix, bytes }: StreamTable): str
       row.peer.startsWith('kaio') && row.task !== 'copy' ? number(poolMiB, 1) : '',
     ];
   });
+  const note =
+    prefix === ''
+      ? ''
+      : ` Every peer was run by \`${prefix}\`, on a machine with other work: the ratios count, not the rates.`;
   return `## Streams and copies
 
-A file of ${bytes / 2 ** 30} GiB of random data, each peer in turn, ${rounds} rounds${prefix === '' ? '' : `, run by \`${prefix}\``}: the best, in
-brackets the median; *relative* is best against kaio's best. Page caches are dropped beforehand unless it says otherwise, and what is written
-counts when fsync has returned. kaio has its defaults, 8 requests of 256 KiB for reading and of 512 KiB for writing; *fs* has its own, 64 KiB for reading and 16 KiB for
-writing. The memory is the most that the process had; what kaio's pool handed out is bounded by \`inFlight\` times \`highWaterMark\`. CPU of
-the page cache's own writers is nobody's here.
+A file of ${bytes / 2 ** 30} GiB of random data, each peer in turn, ${rounds} rounds: the best, in brackets the median; *relative* is best against kaio's
+best.${note}
+Page caches are dropped beforehand unless it says otherwise, and what is written counts when fsync has returned. kaio has its
+defaults, 8 requests of 256 KiB for reading and of 512 KiB for writing, and *zeroCopy* or *preallocate* where that is said; *fs* has its
+own, 64 KiB and 16 KiB. The memory is the most that the process had, some 55 MiB of it Node with kaio loaded; of the pool it is bounded by \`inFlight\` times
+\`highWaterMark\`, and the chunk that the consumer has. CPU of the page cache's own writers is nobody's here.
 
 ${table(head, lines)}`;
 }
