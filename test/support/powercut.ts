@@ -110,7 +110,12 @@ export class PowerCutDisk {
         else resolve(JSON.parse(line));
       });
     });
-    later(() => this.#undo());
+    later(() => rmSync(folder, { recursive: true, force: true }));
+    later(() => run('umount', '--lazy', `${folder}/fuse`));
+    later(() => this.#device !== undefined && run('losetup', '--detach', this.#device));
+    later(() => this.#mounted && unmount(`${folder}/mounted`));
+    // The end of the server ends all requests, so that nothing else can hang.
+    later(() => this.#server.kill('SIGKILL'));
   }
 
   static async start(folder: string, options: DiskOptions, later: Later): Promise<PowerCutDisk> {
@@ -120,20 +125,17 @@ export class PowerCutDisk {
   }
 
   async #ready(): Promise<void> {
-    while (!existsSync(`${this.#folder}/fuse/disk`)) await sleep(5);
+    while (this.#running && !existsSync(`${this.#folder}/fuse/disk`)) await sleep(5);
+  }
+
+  get #running(): boolean {
+    return this.#server.exitCode === null && this.#server.signalCode === null;
   }
 
   /** Makes it a block device, mounted where a type is given. Returns the device, or the folder. */
   async attach(type?: 'ext4' | 'xfs'): Promise<string> {
-    const sector = ['--sector-size', String(this.#sectorBytes)];
-    const device = await command(
-      'losetup',
-      '--find',
-      '--show',
-      '--direct-io=on',
-      ...sector,
-      `${this.#folder}/fuse/disk`,
-    );
+    const options = ['--find', '--show', '--direct-io=on', `--sector-size=${this.#sectorBytes}`];
+    const device = await command('losetup', ...options, `${this.#folder}/fuse/disk`);
     this.#device = device;
     if (type === undefined) return device;
     const folder = `${this.#folder}/mounted`;
@@ -152,7 +154,7 @@ export class PowerCutDisk {
 
   /** Tells the server what is to happen; resolves when it does so. c/powercut_disk.c has the commands. */
   async tell(...words: (string | number)[]): Promise<void> {
-    if (this.#server.exitCode !== null || this.#server.signalCode !== null) throw new Error('the disk is gone');
+    if (!this.#running) throw new Error('the disk is gone');
     const answered = new Promise<void>((resolve) => this.#commands.push(resolve));
     this.#server.stdin!.write(`${words.join(' ')}\n`);
     await soon(words.join(' '), answered);
@@ -178,15 +180,6 @@ export class PowerCutDisk {
     const ended = once(this.#server, 'exit');
     this.#server.kill('SIGKILL');
     await soon('the end of the disk', ended);
-  }
-
-  /** The end of the server ends all requests, so that nothing else can hang. */
-  #undo(): void {
-    this.#server.kill('SIGKILL');
-    if (this.#mounted) unmount(`${this.#folder}/mounted`);
-    if (this.#device !== undefined) run('losetup', '--detach', this.#device);
-    run('umount', '--lazy', `${this.#folder}/fuse`);
-    rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 
