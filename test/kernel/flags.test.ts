@@ -57,8 +57,11 @@ test('ext4 refuses a buffered write with RWF_NOWAIT in its event', ({ skip }) =>
   expect(rig.attempt(transfer(rig, fd, IOCB_CMD_PWRITE, RWF_NOWAIT))).toEqual({ res: 'ENOTSUP' });
 });
 
-test('direct reads and overwrites with RWF_NOWAIT go through', () => {
-  const { fd } = temporaryFile({ content, direct: true });
+test('direct reads and overwrites with RWF_NOWAIT go through', ({ skip }) => {
+  skip(!hasCommand('dd'), 'there is no dd');
+  const { fd, path } = temporaryFile({ content, direct: true });
+  // Linux 5.10 refuses where pages are cached, which it would have to write back first.
+  evict(path);
   const rig = new Rig();
   expect(rig.attempt(transfer(rig, fd, IOCB_CMD_PREAD, RWF_NOWAIT))).toEqual({ res: PAGE_BYTES });
   // A write whose time of modification is another than the file's is refused, once a timer tick or oftener; one that follows another
