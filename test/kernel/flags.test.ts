@@ -64,12 +64,15 @@ test('direct reads and overwrites with RWF_NOWAIT go through', ({ skip }) => {
   evict(path);
   const rig = new Rig();
   expect(rig.attempt(transfer(rig, fd, IOCB_CMD_PREAD, RWF_NOWAIT))).toEqual({ res: PAGE_BYTES });
-  // A write whose time of modification is another than the file's is refused, once a timer tick or oftener; one that follows another
-  // at once has the same.
+  // A fresh inode wants one write without the flag first: it may have to start a transaction for its times.
   const write = transfer(rig, fd, IOCB_CMD_PWRITE, 0);
+  expect(rig.attempt(write)).toEqual({ res: PAGE_BYTES });
+  // Some kernels refuse whenever the file's times must change, once a timer tick or oftener: a write right after another changes none.
+  // Others refuse just that, the first having locked the file.
   const overwrite = transfer(rig, fd, IOCB_CMD_PWRITE, RWF_NOWAIT);
-  const results = Array.from({ length: 20 }, () => rig.attemptAll([write, overwrite])[1]);
-  expect(results).toContain(PAGE_BYTES);
+  const alone = Array.from({ length: 20 }, () => rig.attemptAll([overwrite])[0]);
+  const after = Array.from({ length: 20 }, () => rig.attemptAll([write, overwrite])[1]);
+  expect([...alone, ...after]).toContain(PAGE_BYTES);
 });
 
 test('tmpfs refuses a buffered write with RWF_NOWAIT at once', ({ skip }) => {
