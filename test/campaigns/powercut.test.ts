@@ -62,7 +62,7 @@ describe.skipIf(powerCutSkip())('a power cut loses nothing that was acknowledged
 describe.skipIf(powerCutSkip())('a power cut loses what was acknowledged', () => {
   test.each(controls)('with %s', { timeout: 3_600_000 }, async (_, wrong) => {
     const runs: Outcome[] = [];
-    for (const seed of seedsUpTo(long ? 30 : 2)) runs.push(await cuts.run(controlOf(seed, wrong)));
+    for (const seed of seedsUpTo(long ? 30 : 3)) runs.push(await cuts.run(controlOf(seed, wrong)));
     losing[wrong] = { cuts: runs.length, losing: tally(runs).losses };
     expect(tally(runs).losses, 'runs that lost something').toBeGreaterThan(runs.length / 2);
   });

@@ -84,7 +84,6 @@ class Lane {
 
   async setUp() {
     const { kind, acknowledge } = this.#plan;
-    if (this.#plan.unaligned && !(await this.#takesAnything())) this.#plan.unaligned = false;
     this.#folder = plan.storage === 'raw' ? undefined : await context.open(place, 'r');
     if (kind === 'create' || kind === 'replace') return;
     if (plan.storage !== 'raw') await (await context.open(this.#path, 'w', { direct: false })).close();
@@ -240,20 +239,6 @@ class Lane {
     const version = unit.version + 1;
     await this.#submit(this.#file, unit, options);
     return version;
-  }
-
-  /** Whether unaligned writes are possible here. */
-  async #takesAnything() {
-    const file = plan.storage === 'raw' ? await this.#open(place, 'r+') : await this.#open(`${place}/probe`, 'w');
-    try {
-      const { bytesWritten } = await file.write(Buffer.alloc(0), 0, 0, 1);
-      return bytesWritten === 0;
-    } catch (error) {
-      if (error.code === 'ERR_AIO_MISALIGNED') return false;
-      throw error;
-    } finally {
-      await file.close();
-    }
   }
 
   // ---- Whole files -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@
 // When the power goes, each unit (sector) of the cache has a fate of its own: the image keeps its stable bytes, or
 // those of any write since the last flush that reached it, whatever their order was. IMAGE itself is never changed.
 // `ignore-flush` is a disk that lies: it answers and keeps nothing. `drop-all` leaves nothing to chance: whatever is in
-// the cache is lost, and a write takes so long that a flush beside it is sure to come in between.
+// the cache is lost, and requests take so long that those of one turn are all there before the first is answered.
 //
 // It reads commands from its standard input, a line each, and answers each with a line once it is in force:
 //
@@ -37,7 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DISK_INODE = 2, MOST_DELAY_US = 600, LONG_DELAY_US = 5000, FLUSH_DELAY_US = 1000, MOST_BAD = 64 };
+enum { DISK_INODE = 2, MOST_DELAY_US = 600, LONG_DELAY_US = 10000, FLUSH_DELAY_US = 1000, MOST_BAD = 64 };
 
 // One write request, shared by the versions of all units that it reached.
 struct write {
@@ -323,9 +323,8 @@ static int64_t answer_due(void) {
   return -1;
 }
 
-static uint64_t write_delay_us(void) {
-  if (drops_all && countdown > 0) return LONG_DELAY_US + random_below(LONG_DELAY_US);
-  return random_below(4) == 0 ? 0 : random_below(MOST_DELAY_US);
+static uint64_t delay_us(uint64_t most) {
+  return drops_all && countdown > 0 ? LONG_DELAY_US + random_below(LONG_DELAY_US) : random_below(most);
 }
 
 static void on_write(fuse_req_t request, fuse_ino_t inode, const char* data, size_t size, off_t offset,
@@ -341,7 +340,8 @@ static void on_write(fuse_req_t request, fuse_ino_t inode, const char* data, siz
   for (size_t done = 0; done < size; done += unit_bytes)
     store(((size_t)offset + done) / unit_bytes, data + done, write);
   seen.writes++;
-  answer_later((struct pending){.kind = WRITE, .request = request, .write = write, .bytes = size}, write_delay_us());
+  answer_later((struct pending){.kind = WRITE, .request = request, .write = write, .bytes = size},
+               random_below(4) == 0 && !drops_all ? 0 : delay_us(MOST_DELAY_US));
   release(write);
   if (counts_down()) cut();
 }
@@ -351,7 +351,7 @@ static void on_fsync(fuse_req_t request, fuse_ino_t inode, int data_only, struct
   if (off) return (void)fuse_reply_err(request, EIO);
   if (flush_error != 0) return fail_later(request, flush_error);
   seen.flushes++;
-  answer_later((struct pending){.kind = FLUSH, .request = request}, random_below(FLUSH_DELAY_US));
+  answer_later((struct pending){.kind = FLUSH, .request = request}, delay_us(FLUSH_DELAY_US));
   if (counts_down()) cut();
 }
 
