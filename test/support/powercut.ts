@@ -39,7 +39,7 @@ export interface DiskOptions {
 export const memoryFolder: string = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 /** No step of a run may hang it: what takes longer has failed. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** Why no disk can lose its power on this machine, or false where it can. */
 export function powerCutSkip(): string | false {
