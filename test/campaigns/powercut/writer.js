@@ -19,6 +19,8 @@ const place = process.argv[3];
 const { O_CREAT, O_SYNC, O_TRUNC, O_WRONLY } = constants;
 const REPLACED = 8;
 const MOST_FILES = 400;
+/** So that the context has memory for all of them. */
+const LAID_OUT_TOGETHER = 40;
 
 let state = (plan.seed ^ 0x5bd1e995) >>> 0;
 /** From 0 to `bound` - 1: mulberry32, as in test/support/random.ts. */
@@ -104,8 +106,10 @@ class Lane {
       say('M', this.#number, this.#end);
     }
     if (layout === 'written') {
-      const writes = this.#units.map((unit) => this.#submit(file, unit));
-      await Promise.all(writes);
+      for (let first = 0; first < this.#units.length; first += LAID_OUT_TOGETHER) {
+        const units = this.#units.slice(first, first + LAID_OUT_TOGETHER);
+        await Promise.all(units.map((unit) => this.#submit(file, unit)));
+      }
     }
     await file.sync();
     if (layout === 'written') this.#acknowledge(this.#units.map(({ number }) => [number, 1]));
