@@ -141,7 +141,7 @@ class Lane {
     const name = { seed: plan.seed, lane: this.#number, unit: unit.number, version: unit.version };
     const views = memoryFor(this.#plan, contentOf(name, 0, unit.length), this.#align);
     say('S', this.#number, unit.number, unit.version, unit.offset, unit.length);
-    const position = this.#plan.kind === 'append' ? null : (unit.at ?? unit.offset);
+    const position = this.#plan.kind === 'append' ? null : unit.offset;
     try {
       const { bytesWritten } =
         views.length === 1
