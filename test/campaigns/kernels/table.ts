@@ -36,7 +36,8 @@ export function merged(results: Results, name: string, { version, tests, answers
 /** The tests of each folder that passed, failed and were skipped in each guest, as a Markdown table. */
 export function counts(results: Results): string {
   const folders = ['kernel', 'fault', 'lifecycle', 'campaigns'];
-  const rows = Object.entries(results).map(([name, { version, files }]) => {
+  const kernels = Object.entries(results).sort(([, a], [, b]) => compareVersions(a.version, b.version));
+  const rows = kernels.map(([name, { version, files }]) => {
     const cells = folders.map((folder) => {
       const chosen = Object.entries(files).filter(([file]) => file.startsWith(`test/${folder}/`));
       if (chosen.length === 0) return 'not run';
@@ -54,22 +55,29 @@ export function counts(results: Results): string {
   return [`| ${head.join(' | ')} |`, `|${' --- |'.repeat(head.length)}`, ...rows, ''].join('\n');
 }
 
-/** Where the kernels differ, as a Markdown table: a row a question, the kernels that answer alike together. */
+/** Where the kernels differ, as a Markdown table: a row a question, with the places and the kernels that answer alike together. */
 export function differences(results: Results): string {
-  const kernels = Object.entries(results);
+  const kernels = Object.entries(results).sort(([, a], [, b]) => compareVersions(a.version, b.version));
   const places = new Set(kernels.flatMap(([, { answers }]) => Object.keys(answers)));
-  const rows = [...places].flatMap((place) => {
+  const rows = new Map<string, string[]>();
+  for (const place of places) {
     const questions = new Set(kernels.flatMap(([, { answers }]) => Object.keys(answers[place] ?? {})));
-    return [...questions].flatMap((question) => {
+    for (const question of questions) {
       const byAnswer = new Map<string, string[]>();
       for (const [name, { answers }] of kernels) {
         const answer = answers[place]?.[question];
         if (answer !== undefined) byAnswer.set(answer, [...(byAnswer.get(answer) ?? []), name]);
       }
-      if (byAnswer.size < 2) return [];
+      if (byAnswer.size < 2) continue;
       const cell = [...byAnswer].map(([answer, names]) => `${names.join(', ')}: **${answer}**`).join('<br>');
-      return [`| ${place} | ${question} | ${cell} |`];
-    });
-  });
-  return ['| where | question | answers |', '| --- | --- | --- |', ...rows, ''].join('\n');
+      const row = `${question} | ${cell} |`;
+      rows.set(row, [...(rows.get(row) ?? []), place]);
+    }
+  }
+  const lines = [...rows].map(([row, where]) => `| ${where.join(', ')} | ${row}`);
+  return ['| where | question | answers |', '| --- | --- | --- |', ...lines, ''].join('\n');
+}
+
+function compareVersions(one: string, other: string): number {
+  return one.localeCompare(other, 'en', { numeric: true });
 }
