@@ -85,6 +85,8 @@ function withTable(text: string, name: string, table: string): string {
 test('docs/kernels.md says what was tested, and where the kernels differ', () => {
   const text = readFileSync(page, 'utf8');
   const expected = withTable(withTable(text, 'counts', counts(results())), 'answers', differences(results()));
-  if (long) writeFileSync(page, expected);
-  expect(readFileSync(page, 'utf8')).toBe(expected);
+  // A formatter may line the columns up.
+  const bare = (table: string) => table.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---');
+  if (long && bare(text) !== bare(expected)) writeFileSync(page, expected);
+  expect(bare(readFileSync(page, 'utf8'))).toBe(bare(expected));
 });
