@@ -44,8 +44,12 @@ test('RWF_NOWAIT lets a buffered read of cached pages through and refuses one of
   skip(!hasCommand('dd'), 'there is no dd');
   const rig = new Rig();
   const read = transfer(rig, fd, IOCB_CMD_PREAD, RWF_NOWAIT);
-  evict(path);
-  expect(rig.attempt(read)).toEqual({ res: 'EAGAIN' });
+  // The advice to drop pages is only that: some may be in use just then.
+  const uncached = Array.from({ length: 10 }, () => {
+    evict(path);
+    return rig.attempt(read);
+  });
+  expect(uncached).toContainEqual({ res: 'EAGAIN' });
   readFileSync(path);
   expect(rig.attempt(read)).toEqual({ res: PAGE_BYTES });
 });
