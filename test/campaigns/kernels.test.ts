@@ -62,7 +62,7 @@ function results(): Results {
 
 describe.each(chosen)('Linux %s', (name, kernel) => {
   test('kaio passes its tests there, and the kernel does not complain', async ({ skip }) => {
-    const reason = obstacle(kernel);
+    const reason = obstacle(kernel, packages);
     skip(reason !== undefined, reason);
     const { KAIO_GUEST_LOG: log } = process.env;
     const run = await runTests(files, { ...options, kernel, ...(log === undefined ? {} : { log }) });

@@ -39,8 +39,9 @@ export interface GuestRun {
   durationMs: number;
 }
 
-/** Why no such guest can run here; undefined where it can. */
-export function obstacle({ architecture }: Kernel): string | undefined {
+/** Why no such guest can run here; undefined where it can. It fetches what is not there yet, which takes a moment. */
+export function obstacle(kernel: Kernel, packages: readonly string[] = []): string | undefined {
+  const { architecture } = kernel;
   const { qemu, node, triplet } = machines[architecture];
   const packs = { x86_64: 'qemu-system-x86', arm64: 'qemu-system-arm', s390x: 'qemu-system-misc' };
   const lacking = missing([
@@ -54,7 +55,14 @@ export function obstacle({ architecture }: Kernel): string | undefined {
     ['dpkg-deb', 'dpkg'],
     ...(node === process.arch ? [] : ([[`${triplet}-g++`, `g++-${triplet}`]] as const)),
   ]);
-  return lacking.length === 0 ? undefined : `not installed: ${lacking.join(', ')}`;
+  if (lacking.length > 0) return `not installed: ${lacking.join(', ')}`;
+  try {
+    bootFiles(kernel);
+    rootDisk(architecture, packages);
+    return undefined;
+  } catch (error) {
+    return `its kernel and programs cannot be had from Debian: ${(error as Error).message.split('\n')[0]}`;
+  }
 }
 
 const SETUP = `
