@@ -26,6 +26,7 @@ import { checkCount, checkOptions, VIEWS } from './arguments.ts';
 import { attempt, callBackWith } from './callback.ts';
 import type { AioContext } from './context.ts';
 import { forget, watchForDrop } from './dropped.ts';
+import { modeOf } from './flags.ts';
 import type { Handle } from './handle.ts';
 import { inspectAs } from './inspect.ts';
 import type { Ranges } from './ranges.ts';
@@ -371,8 +372,10 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /** Changes the permission bits (fchmod(2)). Arguments and errors are those of `FileHandle.chmod`. */
   async chmod(mode: Mode): Promise<void> {
+    // What is missing is Node's to refuse.
+    const checked = mode === undefined || mode === null ? mode : modeOf(mode, 0);
     this.#handle.assertOpen('fchmod');
-    await this.#handle.with((fd) => fchmod(fd, mode));
+    await this.#handle.with((fd) => fchmod(fd, checked));
   }
 
   /** Changes the owner and the group (fchown(2)); -1 leaves one as it is. Arguments and errors are those of `FileHandle.chown`. */

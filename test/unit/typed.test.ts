@@ -81,4 +81,15 @@ describe('kaio', () => {
     expect((await file.stat({ bigint: true })).size).toBe(8192n);
     await file.close();
   });
+
+  test('of a mode that Node.js would abort the process for: ERR_OUT_OF_RANGE', async () => {
+    const file = await context.open(path, 'r+', { direct: 'auto' });
+    for (const mode of [2 ** 31, 2 ** 32 - 1, '37777777777']) {
+      expect(await outcomeOf(() => file.chmod(mode))).toBe('ERR_OUT_OF_RANGE');
+      expect(await outcomeOf(() => context.open(path, 'r', { mode }))).toBe('ERR_OUT_OF_RANGE');
+    }
+    expect(await outcomeOf(() => file.chmod(any(undefined)))).toBe('ERR_INVALID_ARG_TYPE');
+    expect(await outcomeOf(() => file.chmod(0o600))).toBe('ok');
+    await file.close();
+  });
 });
