@@ -485,9 +485,14 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   close(): Promise<void> {
     // Whoever waits for nothing but this close may have dropped the file.
     forget(this);
-    if (this.#streams.empty) return this.#handle.close();
-    this.#ending ??= this.#streams.end().then(() => this.#handle.close());
+    this.#ending ??= this.#end();
     return this.#ending;
+  }
+
+  /** An asynchronous method, which keeps the file itself alive until it emits `'close'`. */
+  async #end(): Promise<void> {
+    if (!this.#streams.empty) await this.#streams.end();
+    await this.#handle.close();
   }
 
   /** {@link close}, for `await using`. */
