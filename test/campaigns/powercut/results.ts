@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -59,8 +58,7 @@ export function keep(outcomes: readonly Outcome[], controls: Record<string, { cu
 export function keepResults(campaign: string, command: string, figures: object, rows: readonly object[]): void {
   const path = `${folder}${campaign}.json`;
   const head = { campaign, command, kernel: release(), node: process.version, ...figures };
-  const runs = rows.map((row) => JSON.stringify(row)).join(',\n');
+  const runs = rows.map((row) => `    ${JSON.stringify(row)}`).join(',\n');
   mkdirSync(folder, { recursive: true });
-  writeFileSync(path, `${JSON.stringify(head, null, 2).slice(0, -2)},"runs": [\n${runs}\n]}`);
-  execFileSync('npx', ['biome', 'format', '--write', path], { stdio: 'pipe' });
+  writeFileSync(path, `${JSON.stringify(head, null, 2).slice(0, -2)},\n  "runs": [\n${runs}\n  ]\n}\n`);
 }
