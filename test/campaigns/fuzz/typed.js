@@ -1,8 +1,7 @@
 // What a rejection may be: Node's own argument errors, the kernel's, or ours. Anything else is a mistake that nobody expected.
 import { Trap } from './values.js';
 
-const OURS =
-  /^ERR_(AIO_[A-Z_]+|INVALID_ARG_TYPE|INVALID_ARG_VALUE|OUT_OF_RANGE|UNKNOWN_ENCODING|INVALID_URL|INVALID_FILE_URL_PATH|INVALID_FILE_URL_HOST|INVALID_URL_SCHEME|MISSING_ARGS)$/;
+const OURS = /^ERR_(?!INTERNAL)[A-Z_]+$/;
 
 export function isTyped(error) {
   if (error instanceof Trap) return true;
