@@ -61,7 +61,8 @@ export function obstacle(kernel: Kernel, packages: readonly string[] = []): stri
     rootDisk(architecture, packages);
     return undefined;
   } catch (error) {
-    return `its kernel and programs cannot be had from Debian: ${(error as Error).message.split('\n')[0]}`;
+    const { message } = error as Error;
+    return `its kernel and programs cannot be had from Debian: ${/E: .*/.exec(message)?.[0] ?? message.split('\n')[0]}`;
   }
 }
 

