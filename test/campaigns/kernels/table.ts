@@ -69,7 +69,7 @@ export function differences(results: Results): string {
         if (answer !== undefined) byAnswer.set(answer, [...(byAnswer.get(answer) ?? []), name]);
       }
       if (byAnswer.size < 2) continue;
-      const cell = [...byAnswer].map(([answer, names]) => `${names.join(', ')}: **${answer}**`).join('<br>');
+      const cell = [...byAnswer].map(([answer, names]) => `${names.join('; ')}: **${answer}**`).join('<br>');
       const row = `${question} | ${cell} |`;
       rows.set(row, [...(rows.get(row) ?? []), place]);
     }
