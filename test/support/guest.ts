@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { missing } from './guest/apt.ts';
-import { bootFiles, cache, type Kernel, makeDisk, rootDisk } from './guest/image.ts';
+import { bootFiles, cache, type Kernel, LINKS, makeDisk, rootDisk } from './guest/image.ts';
 import { machines } from './guest/machine.ts';
 import { layOut } from './guest/payload.ts';
 import type { TestReport } from './guest/vitest.ts';
@@ -15,7 +15,7 @@ export interface GuestOptions {
   kernel: Kernel;
   /** Debian's packages that it has besides a shell, mount, mke2fs and Node; with what they depend on. */
   packages?: readonly string[];
-  /** Sizes of empty disks, in MiB: /dev/vdd is the first. */
+  /** Sizes of empty disks, in MiB: /dev/kaio/disk0 is the first, and mounted at /mnt. */
   disks?: readonly number[];
   /** Memory in MiB. */
   memory?: number;
@@ -77,8 +77,9 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs shm /dev/shm
 mount -t tmpfs run /run
 ifconfig lo 127.0.0.1 up
-if [ -b /dev/vdd ]; then
-  mke2fs -q -t ext4 /dev/vdd && mount -t ext4 /dev/vdd /mnt
+${LINKS}
+if [ -b /dev/kaio/disk0 ]; then
+  mke2fs -q -t ext4 /dev/kaio/disk0 && mount -t ext4 /dev/kaio/disk0 /mnt
   mkdir -p /mnt/test /mnt/tmp /var && rm -rf /tmp && ln -s /mnt/tmp /tmp
 fi
 for module in loop fuse; do modprobe $module; done
@@ -116,7 +117,7 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
       '-drive',
       `file=${path},if=none,id=d${i},format=raw,cache=${i < 3 ? 'unsafe,snapshot=on' : 'none'}`,
       '-device',
-      `virtio-blk-${machine.bus},drive=d${i}`,
+      `virtio-blk-${machine.bus},drive=d${i},serial=${['root', 'modules', 'kaio'][i] ?? `disk${i - 3}`}`,
     ]);
     const [command, ...arguments_] = [
       ...machine.qemu,

@@ -10,7 +10,7 @@ import { BLOCK_BYTES, fill, Ledger, Load, progress } from './ledger.ts';
 import { loadModule, Mapped, newDisk, SECTOR_BYTES, sectorsOf } from './mapper.ts';
 
 /** A disk of the guest that nobody uses. */
-const DISK = '/dev/vde';
+const DISK = '/dev/kaio/disk1';
 /** How much of it the tests use, in blocks of 4096 bytes. */
 const BLOCKS = 1024;
 const SECTORS = (BLOCKS * BLOCK_BYTES) / SECTOR_BYTES;

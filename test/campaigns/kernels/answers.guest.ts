@@ -23,7 +23,7 @@ test.each(fileSystemKinds)('on %s each request is done or refused as the engine 
 });
 
 test('on a block device each request is done or refused as the engine expects', async () => {
-  const answers = await answersOf('/dev/vde');
+  const answers = await answersOf('/dev/kaio/disk1');
   report('block device', answers);
   expectUsable(answers);
 });

@@ -40,6 +40,10 @@ export interface Boot {
   modules: string;
 }
 
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
+}
+
 /** Makes a file or folder once: `make` is given a name of its own, which becomes the real one when it is complete. */
 export function once(path: string, make: (path: string) => void): string {
   if (existsSync(path)) return path;
@@ -96,10 +100,7 @@ const BASE: readonly string[] = [
 export function rootFolder(architecture: Architecture, packages: readonly string[]): string {
   const machine = machines[architecture];
   const names = [...new Set([...BASE, ...packages])].sort();
-  const hash = createHash('sha256')
-    .update(JSON.stringify([names, machine.nodePackage]))
-    .digest('hex')
-    .slice(0, 12);
+  const hash = hashOf(JSON.stringify([names, machine.nodePackage]));
   return once(join(cache, `root-${architecture}-${hash}`), (root) => {
     new Apt(join(cache, `apt-${machine.debian}-${SUITE}`), machine.debian, SUITE).unpackAll(names, root);
     for (const name of [
@@ -164,28 +165,41 @@ export function bootFiles({ architecture, suite, package: name }: Kernel): Boot 
   return {
     version,
     kernel,
-    initrd: once(`${tree}.cpio`, (path) => makeInitrd(path, tree, version, architecture)),
+    initrd: once(`${tree}-${hashOf(INIT)}.cpio`, (path) => makeInitrd(path, tree, version, architecture)),
     modules: once(`${tree}.img`, (path) => makeDisk(path, join(tree, modules), 8)),
   };
 }
 
+/** Names in /dev/kaio for the disks, by their serial numbers: the kernel finds them in any order. */
+export const LINKS = `/bin/busybox mkdir -p /dev/kaio
+for disk in /sys/block/vd*; do
+  /bin/busybox ln -sf ../$(/bin/busybox basename $disk) /dev/kaio/$(/bin/busybox cat $disk/serial)
+done`;
+
 /** The first program of the guest: loads what it needs to read disks, mounts the root disk, and hands over to it. */
 const INIT = `#!/bin/busybox sh
 /bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox mount -t sysfs sysfs /sys
 i=0
 while [ -e /modules/$i.ko ]; do /bin/busybox insmod /modules/$i.ko || echo "module $i"; i=$((i + 1)); done
-/bin/busybox mount -t ext4 /dev/vda /root || /bin/busybox poweroff -f
-/bin/busybox mount -t ext4 -o ro /dev/vdb /root/lib/modules
-/bin/busybox mount -t ext4 /dev/vdc /root/kaio
+for attempt in 1 2 3 4 5 6 7 8 9; do
+  ${LINKS}
+  [ -e /dev/kaio/root ] && [ -e /dev/kaio/modules ] && [ -e /dev/kaio/kaio ] && break
+  /bin/busybox sleep 1
+done
+/bin/busybox mount -t ext4 /dev/kaio/root /root || /bin/busybox poweroff -f
+/bin/busybox mount -t ext4 -o ro /dev/kaio/modules /root/lib/modules
+/bin/busybox mount -t ext4 /dev/kaio/kaio /root/kaio
+/bin/busybox umount /sys
 /bin/busybox mount -o move /dev /root/dev
-exec /bin/busybox switch_root /root /bin/sh /kaio/init.sh
+exec /bin/busybox switch_root /root /bin/dash /kaio/init.sh
 `;
 
 function makeInitrd(path: string, tree: string, version: string, architecture: Architecture): void {
   const { modules } = machines[architecture];
   const folder = mkdtempSync(`${path}-`);
   try {
-    for (const part of ['bin', 'dev', 'root', 'modules']) mkdirSync(join(folder, part));
+    for (const part of ['bin', 'dev', 'sys', 'root', 'modules']) mkdirSync(join(folder, part));
     copyFileSync(join(rootFolder(architecture, []), 'bin/busybox'), join(folder, 'bin/busybox'));
     const wanted = modules.map((name) => run('modprobe', ['-d', tree, '-S', version, '--show-depends', name]));
     const files = [...new Set(wanted.join('\n').match(/\/\S+\.ko(?:\.xz|\.zst)?/g))];
