@@ -20,7 +20,7 @@ export interface Group extends GroupSpec {
 }
 
 const KAIO = ['kaio-promise', 'kaio-callback'];
-const C = ['c-eventfd', 'c-getevents'];
+const C = ['c-eventfd', 'c-eventfd-inline', 'c-getevents'];
 const FAKE = ['fake-callback', 'fake-promise', 'yardstick-callback', 'yardstick-promise'];
 const FS = ['fs-promises-4', 'fs-promises-64', 'fs-callback-4', 'fs-callback-64'];
 const FIO = ['fio-libaio', 'fio-io_uring'];

@@ -2,8 +2,8 @@
 //
 // One context a thread, `depth` reads in flight. Events come back through the completion ring in memory, woken by an
 // eventfd in an epoll set (--mode eventfd), or through plain io_getevents (--mode getevents). What has completed is
-// submitted anew in slices of at most --batch iocbs; after each slice the ring is looked at once more, at most --rounds
-// times before the loop waits again.
+// submitted anew in slices of at most --batch iocbs. With --rounds, as kaio does it, the ring is looked at once more
+// after each slice, at most so many times before the loop waits again.
 //
 // It reads commands from standard input, "run MILLISECONDS", and answers each with a line of JSON.
 #define _GNU_SOURCE
@@ -38,7 +38,6 @@ static struct {
             .bytes = BLOCK,
             .depth = 32,
             .batch = 32,
-            .rounds = 8,
             .threads = 1,
             .seed = 1};
 

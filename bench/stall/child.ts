@@ -1,6 +1,6 @@
 import { randomBlocks } from '../offsets.ts';
 import { ENGINES, type Step } from './engines.ts';
-import { watchSubmits, watchTurns } from './probe.ts';
+import { NO_SUBMITS, watchSubmits, watchTurns } from './probe.ts';
 import { fileBytes, type Row } from './rows.ts';
 
 /** One trial of a row. With `probe` the event loop is watched, which costs CPU; without it rate and CPU are measured. */
@@ -48,8 +48,10 @@ async function rehearse(): Promise<void> {
 }
 
 const steps = stepsOf();
-await rehearse();
+// Watched from the start: what the compiler has learned must hold for what is measured.
 const submits = watchSubmits(probe);
+await rehearse();
+Object.assign(submits, NO_SUBMITS);
 const engine = await ENGINES[name]!(row, paths, steps.length * row.bytes);
 if (row.touched) engine.memory.fill(1);
 // What starting up has left to do should not count.

@@ -34,9 +34,7 @@ export function checkLength(row: Row, moved: number): void {
 }
 
 const kaio: Make = async (row, paths, memoryBytes) => {
-  // As deep as the naive one.
-  const depth = Math.max(128, row.files * row.requests);
-  const context = new AioContext({ depth, memory: memoryBytes + 32 * 1024 * 1024 });
+  const context = new AioContext({ memory: memoryBytes + 32 * 1024 * 1024 });
   const flags = row.op === 'read' ? constants.O_RDONLY : WRITE_FLAGS;
   const files: AioFile[] = [];
   for (const path of paths) files.push(await context.open(path, flags, { direct: row.direct }));

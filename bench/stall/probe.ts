@@ -10,9 +10,11 @@ export interface SubmitTimes {
   sleeps: number;
 }
 
+export const NO_SUBMITS: Readonly<SubmitTimes> = { submits: 0, longestMs: 0, longestTurnMs: 0, sleeps: 0 };
+
 /** Measures every io_submit that contexts make on this thread. To be called before the first of them is made. */
 export function watchSubmits(countSleeps: boolean): SubmitTimes {
-  const times: SubmitTimes = { submits: 0, longestMs: 0, longestTurnMs: 0, sleeps: 0 };
+  const times: SubmitTimes = { ...NO_SUBMITS };
   const native = binding() as { -readonly [K in keyof Binding]: Binding[K] };
   const create = native.createContext;
   let turnMs = 0;

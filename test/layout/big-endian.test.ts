@@ -106,7 +106,7 @@ function iocbLine(request: Packed): string {
   const { slot, opcode, fd, buffer, nbytes, position, rwFlags, reqprio, flags } = request;
   const address = opcode < 2 ? POOL + BigInt(buffer) : BigInt(buffer);
   const data = (1n << 32n) | BigInt(slot);
-  return ['i', data, 0, u64(rwFlags), opcode, u64(reqprio), fd, address, nbytes, position, flags | 1, RESFD].join(' ');
+  return ['i', data, 0, u64(rwFlags), opcode, u64(reqprio), fd, address, nbytes, position, flags, RESFD].join(' ');
 }
 
 const packing = `
