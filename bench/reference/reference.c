@@ -33,13 +33,7 @@ struct ring {
 static struct {
   const char *path, *mode, *pattern;
   long bytes, depth, batch, rounds, threads, blocks, seed, huge, nowait;
-} option = {.mode = "eventfd",
-            .pattern = "random",
-            .bytes = BLOCK,
-            .depth = 32,
-            .batch = 32,
-            .threads = 1,
-            .seed = 1};
+} option = {.mode = "eventfd", .pattern = "random", .bytes = BLOCK, .depth = 32, .batch = 32, .threads = 1, .seed = 1};
 
 struct loop {
   pthread_t thread;
