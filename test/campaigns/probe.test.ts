@@ -126,6 +126,7 @@ test('where O_DIRECT is refused the answer is no, and buffered I/O is tried all 
 test('of a loop device: it is only read, and the file below it is named', async ({ skip }) => {
   skip(deviceSkip() !== false, String(deviceSkip()));
   await withFullDevice(async (device) => {
+    run('losetup', '--direct-io=off', device);
     const before = run('sha256sum', device);
     const facts = await factsOf(device);
     expect(facts).toMatchObject({ kind: 'block device', bytes: 64 * 2 ** 20, device: { backing: { direct: false } } });
