@@ -27,7 +27,7 @@ import { attempt, callBackWith } from './callback.ts';
 import type { AioContext } from './context.ts';
 import { forget, watchForDrop } from './dropped.ts';
 import { modeOf } from './flags.ts';
-import type { Handle } from './handle.ts';
+import { fileClosed, type Handle } from './handle.ts';
 import { inspectAs } from './inspect.ts';
 import type { Ranges } from './ranges.ts';
 import { AioReadStream, type ReadStreamOptions } from './readstream.ts';
@@ -443,7 +443,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
    * ```
    */
   createReadStream(options?: ReadStreamOptions): AioReadStream {
-    return new AioReadStream(this, this.#streams, options);
+    return this.#unlessClosing(new AioReadStream(this, this.#streams, options), 'read');
   }
 
   /**
@@ -454,7 +454,13 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
    * @throws Node's argument errors. The stream's `'error'` has what {@link write} rejects with; bytes behind those may be written.
    */
   createWriteStream(options?: WriteStreamOptions): AioWriteStream {
-    return new AioWriteStream(this, this.#streams, options);
+    return this.#unlessClosing(new AioWriteStream(this, this.#streams, options), 'write');
+  }
+
+  /** A stream that comes after close() fails: that has ended the others, and would wait for this one for ever. */
+  #unlessClosing<T extends AioReadStream | AioWriteStream>(stream: T, syscall: string): T {
+    if (this.#ending !== undefined) stream.destroy(fileClosed(syscall));
+    return stream;
   }
 
   /**

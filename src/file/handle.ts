@@ -45,11 +45,8 @@ export class Handle implements Closable {
     return this.#closed;
   }
 
-  /** Throws what Node's FileHandle rejects with once it is closed. */
   assertOpen(syscall: string): void {
-    if (!this.closing) return;
-    const error = new Error('file closed: make the request before close(), or open the file again');
-    throw Object.assign(error, { code: 'EBADF', syscall, errno: -9 });
+    if (this.closing) throw fileClosed(syscall);
   }
 
   /** Runs something with the descriptor that is no request of the engine. It is waited for like one. */
@@ -137,6 +134,12 @@ export class Handle implements Closable {
     }
     this.#onClosed?.();
   }
+}
+
+/** What Node's FileHandle rejects with once it is closed. */
+export function fileClosed(syscall: string): Error {
+  const error = new Error('file closed: make the request before close(), or open the file again');
+  return Object.assign(error, { code: 'EBADF', syscall, errno: -9 });
 }
 
 /**

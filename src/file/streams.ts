@@ -29,6 +29,7 @@ export class Streams {
   readonly writesInTurn: boolean;
   readonly #open = new Set<Streaming>();
   #whenEmpty: (() => void) | undefined;
+  #ended: Promise<void> | undefined;
 
   constructor(pool: Pool, position: OwnPosition, readsInTurn: boolean, writesInTurn: boolean) {
     this.pool = pool;
@@ -48,18 +49,18 @@ export class Streams {
 
   /** Nothing of the stream is in flight any more, and nothing more will come. */
   leave(stream: Streaming): void {
-    if (!this.#open.delete(stream) || !this.empty) return;
-    this.#whenEmpty?.();
-    this.#whenEmpty = undefined;
+    if (this.#open.delete(stream) && this.empty) this.#whenEmpty?.();
   }
 
-  /** Ends every stream and resolves when none uses the file any more. */
-  async end(): Promise<void> {
-    const left = new Promise<void>((resolve) => {
-      this.#whenEmpty = resolve;
-    });
-    for (const stream of this.#open) stream.close();
-    await left;
+  /** Ends every stream and resolves when none uses the file any more. A stream that leaves at once closes the file, and so calls this again. */
+  end(): Promise<void> {
+    if (this.#ended === undefined) {
+      this.#ended = new Promise((resolve) => {
+        this.#whenEmpty = resolve;
+      });
+      for (const stream of this.#open) stream.close();
+    }
+    return this.#ended;
   }
 }
 

@@ -165,6 +165,26 @@ test('file.close() ends a stream and then closes', async () => {
   expect(file.state).toBe('closed');
 });
 
+test('file.close() ends several streams that rest', async () => {
+  const file = await opened();
+  const streams = [file.createReadStream({ start: 0 }), file.createReadStream({ start: 0 })];
+  await Promise.all(streams.map((stream) => once(stream, 'readable')));
+  const lines = [file.readLines({ start: 0 }), file.readLines({ start: 0 })];
+  for (const unread of lines) unread.close();
+  expect(await eventually(() => file.state === 'idle')).toBe(true);
+  await file.close();
+  expect(streams.every(({ destroyed }) => destroyed)).toBe(true);
+});
+
+test('a stream that is made while file.close() waits for others fails, and close() does not wait for it', async () => {
+  const file = await context.open(path, 'r+', { direct: 'auto' });
+  file.createReadStream();
+  const closed = file.close();
+  const late = [file.createReadStream(), file.createWriteStream({ autoClose: false })];
+  expect(await Promise.all(late.map((stream) => outcomeOf(() => once(stream, 'close'))))).toEqual(['EBADF', 'EBADF']);
+  await closed;
+});
+
 test('what a file grows by while it is read is read, and what is cut off is not', async () => {
   const growing = `${folder}/growing`;
   writeFileSync(growing, content.subarray(0, 100_000));
