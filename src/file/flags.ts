@@ -59,7 +59,7 @@ export function modeOf(mode: unknown, fallback: number): number {
     throw invalidArgValue('mode', 'must be a 32-bit unsigned integer or an octal string', mode);
   }
   if (typeof number !== 'number') throw invalidArgType('mode', 'of type number', mode);
-  // Node takes them up to 2 ** 32 - 1, and then aborts the process (Node.js 20: fs.open and fs.fchmod, "args[1]->IsInt32()").
-  if (Number.isInteger(number) && number >= 0 && number <= 0x7fffffff) return number;
+  // Node takes them up to 2 ** 32 - 1, and -0, and then aborts the process (Node.js 20: fs.open and fs.fchmod, "args[1]->IsInt32()").
+  if (Number.isInteger(number) && number >= 0 && number <= 0x7fffffff) return number | 0;
   throw outOfRange('mode', 'an integer >= 0 && <= 2147483647', mode);
 }

@@ -89,6 +89,8 @@ describe('kaio', () => {
       expect(await outcomeOf(() => context.open(path, 'r', { mode }))).toBe('ERR_OUT_OF_RANGE');
     }
     expect(await outcomeOf(() => file.chmod(any(undefined)))).toBe('ERR_INVALID_ARG_TYPE');
+    expect(await outcomeOf(() => context.open(path, 'r', { mode: -0 }).then((opened) => opened.close()))).toBe('ok');
+    expect(await outcomeOf(() => file.chmod(-0))).toBe('ok');
     expect(await outcomeOf(() => file.chmod(0o600))).toBe('ok');
     await file.close();
   });
