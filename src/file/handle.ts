@@ -45,6 +45,7 @@ export class Handle implements Closable {
     return this.#closed;
   }
 
+  /** Throws {@link fileClosed} once close() was called. */
   assertOpen(syscall: string): void {
     if (this.closing) throw fileClosed(syscall);
   }
