@@ -367,10 +367,10 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   /** What fstat(2) says of the file now; writes in flight may not count yet. Options and errors are those of `FileHandle.stat`. */
   stat(options: StatOptions & { bigint: true }): Promise<BigIntStats>;
   stat(options?: StatOptions): Promise<Stats>;
-  async stat(options: StatOptions = {}): Promise<Stats | BigIntStats> {
+  async stat(options?: StatOptions): Promise<Stats | BigIntStats> {
     this.#handle.assertOpen('fstat');
     // As FileHandle has it, which looks at nothing else; a function among the options would be taken for a callback.
-    const bigint = Boolean(options.bigint);
+    const bigint = Boolean(options?.bigint);
     return await this.#handle.with((fd) => fstat(fd, { bigint }));
   }
 

@@ -369,7 +369,6 @@ const others: Case[] = [
     'stat()': (file) => statOf(file),
     'stat({})': (file) => statOf(file, {}),
     'stat({ bigint: true })': (file) => statOf(file, { bigint: true }),
-    'stat(null)': (file) => statOf(file, null),
   }),
   ...group('chmod', 'chmod(mode)', {
     'chmod(0o640)': thenMode((file) => file['chmod']!(0o640)),

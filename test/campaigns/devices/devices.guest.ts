@@ -331,7 +331,7 @@ test('null_blk: bad blocks in a queue of many fail alone', async () => {
     loadModule(later, 'null_blk', 'nr_devices=0');
     run('mount', '-t', 'configfs', 'none', '/sys/kernel/config');
     later(() => unmount('/sys/kernel/config'));
-    const folder = '/sys/kernel/config/nullb/kaio';
+    const folder = '/sys/kernel/config/nullb/kaio-null';
     mkdirSync(folder);
     later(() => run('rmdir', folder));
     const set = (name: string, value: string | number) => writeFileSync(`${folder}/${name}`, String(value));
