@@ -10,24 +10,24 @@ time, A B A B. A ratio compares the best slices, or is the median of neighbourin
 a seeded generator; every read is checked, for its length and for its first and last word. CPU is that of the whole process, all
 threads. One latency in 32 is measured.
 
-The C reference (\`bench/reference/reference.c\`) submits batches of up to 32, is woken by an eventfd in an epoll set, reads the completion
-ring in memory and looks at it once more after every submit: the policy of kaio. *c-getevents* is the same with plain io_getevents.
+The C reference (\`bench/reference/reference.c\`) submits batches of up to 32, is woken by an eventfd in an epoll set and reads the completion
+ring in memory. *c-eventfd-inline* also looks at the ring after every submit, as kaio does, which only helps where requests complete in the submit.
+*c-getevents* is the first with plain io_getevents: its requests signal no eventfd, which saves the kernel a tenth of a microsecond each. kaio does
+without that signal too, for as long as everything completes in the submit.
 The RAM device is a zram disk whose pages all repeat one word, so that reading one costs next to nothing. The fake kernel completes
 everything at once; *yardstick* is the load over an array instead of kaio, and is part of every figure measured with the fake kernel.`,
 
   misses: `### What was missed, and why
 
-- **One request at a time (depth 1) on the RAM device.** The C loop needs 2 µs for a read, nearly all of it in the kernel. On top of that
-  kaio has its own 0.6 (callback) to 0.8 µs (promise) of the fake kernel's figure: a tick, a promise, two calls into native code, a look at the
-  clock, and a pump that is made for many requests. Another 0.3 to 0.6 µs was not broken down: a turn of the event loop after every eighth
-  round, and a kernel part that measures 0.2 to 0.4 µs longer than under C. On the disk, where such a read takes 50 µs, the rate hardly differs.
-- **RAM device at depth 32 and 128.** kaio costs 0.28 µs (callback) to 0.36 µs (promise) more than C. The fake kernel, which includes what the load
-  itself costs (the yardstick), accounts for two thirds of it.
-- **Rate on the disk, and fio.** fio submits one request at a time and so keeps this disk's queue fuller than batches of 32 do, at 5 µs of CPU
-  for a request instead of less than 4. C with batches of 4 to 8 is between the two.
-- **Disk against fs.promises.** It is the rate of the disk that limits here: C itself reaches less than twice the rate of four pool threads.
-- **CPU of large reads.** kaio sends a MiB as four requests of 256 KiB; C with huge pages and one request shows what that costs.
-- **Many requests queued.** Ten thousand promises that live at once are moved by the garbage collector before they end.`,
+- **One request at a time (depth 1) by promise on the RAM device.** The kernel's part of a read is 1.8 µs; a promise, its microtask, a tick and two
+  calls into WebAssembly and native code are the other 0.6 to 0.9. The callback, without the promise, is ahead of C, which waits for its eventfd.
+- **User-space cost by callback.** Of 0.19 µs the load itself takes 0.05 (the yardstick) and the AsyncResource that keeps AsyncLocalStorage for
+  the callback about 0.03; Node.js has no cheap way to ask whether anybody uses one. The rest is the request's record, its claim of its memory,
+  packing and decoding.
+- **Rate on the disk against fs.promises and fio.** The disk was shared with other work in this run. Alone it gave kaio 1.5 times the rate of
+  four pool threads, where C itself had less than twice, and 0.92 to 0.94 of fio's.
+- **Many files, many requests queued.** A record is some 400 bytes; a thousand files or ten thousand requests no longer fit the processor's caches.
+  Ten thousand promises that live at once are also moved by the garbage collector before they end.`,
 
   http: `With direct I/O kaio does in the event loop's thread what *fs* gives to four others: the rate is bounded by that one thread and by the two
 processors that server, client and pool share, not by the disk. What kaio saves is CPU, a third of it. A look-up waits for a free thread of the
