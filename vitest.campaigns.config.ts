@@ -4,7 +4,6 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/campaigns/**/*.test.ts'],
-    passWithNoTests: true,
     pool: 'forks',
     fileParallelism: false,
     testTimeout: 600_000,
