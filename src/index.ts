@@ -32,7 +32,7 @@ export type {
 export { support } from './file/support.ts';
 export type { WebStreamOptions } from './file/webstream.ts';
 export type { FileData, ReadFileOptions, WriteFileOptions } from './file/whole.ts';
-export type { AioWriteStream, WriteStreamOptions } from './file/writestream.ts';
+export type { AioWriteStream, Taken, WriteStreamOptions } from './file/writestream.ts';
 export type { Unsupported } from './raw/binding.ts';
 
 /** Options of {@link open}. */

@@ -11,6 +11,7 @@ export type FileData =
   | Iterable<string | NodeJS.ArrayBufferView>
   | AsyncIterable<string | NodeJS.ArrayBufferView>;
 
+/** What `readFile` may be told: an encoding, a buffer to read into, and a signal. */
 export interface ReadFileOptions extends Abortable {
   /** Gives a string; by default the bytes. */
   encoding?: BufferEncoding | null | undefined;
@@ -21,6 +22,7 @@ export interface ReadFileOptions extends Abortable {
   buffer?: NodeJS.ArrayBufferView | ((size: number) => NodeJS.ArrayBufferView) | undefined;
 }
 
+/** What `writeFile` and `appendFile` may be told: an encoding of strings, and a signal. */
 export interface WriteFileOptions extends ObjectEncodingOptions, Abortable {
   /** Makes the data durable as well, as `sync()` does; default false. */
   flush?: boolean | undefined;

@@ -43,7 +43,8 @@ export interface WriteStreamOptions {
   preallocate?: number | undefined;
 }
 
-type Taken = (error: Error | null | undefined) => void;
+/** Is called when a stream has taken a chunk over, or with what became of it. */
+export type Taken = (error: Error | null | undefined) => void;
 
 /**
  * Writes a file with several requests under way. It has what the stream of `FileHandle.createWriteStream` has; `file.createWriteStream`
@@ -157,15 +158,20 @@ export class AioWriteStream extends Writable implements Streaming {
     }
   }
 
+  /** As of every Writable; with `zeroCopy` the chunk belongs to the stream from now on. It calls back when the chunk is taken over. */
   override write(chunk: unknown, callback?: Taken): boolean;
+  /** As of every Writable; with `zeroCopy` the chunk belongs to the stream from now on. It calls back when the chunk is taken over. */
   override write(chunk: unknown, encoding: BufferEncoding, callback?: Taken): boolean;
   override write(...args: unknown[]): boolean {
     this.#remember(args[0]);
     return super.write(...(args as [unknown]));
   }
 
+  /** As of every Writable: a last chunk, if one is given, and then the end. */
   override end(callback?: () => void): this;
+  /** As of every Writable: a last chunk, if one is given, and then the end. */
   override end(chunk: unknown, callback?: () => void): this;
+  /** As of every Writable: a last chunk, if one is given, and then the end. */
   override end(chunk: unknown, encoding: BufferEncoding, callback?: () => void): this;
   override end(...args: unknown[]): this {
     this.#remember(args[0]);

@@ -9,18 +9,7 @@ const folder = (name: string, ...tests: string[]) => tests.map((test) => `test/$
 const ESSENTIALS = [
   ...folder('kernel', 'buffers', 'cancel', 'destroy', 'getevents', 'ring', 'submit', 'vectored'),
   ...folder('lifecycle', 'close', 'dropped', 'idle', 'reference', 'throw'),
-  ...folder(
-    'unit',
-    'callbacks',
-    'filehandle',
-    'poll',
-    'position',
-    'readstream',
-    'stacks',
-    'typed',
-    'webstream',
-    'writestream',
-  ),
+  ...folder('unit', 'callbacks', 'poll', 'position', 'readstream', 'stacks', 'typed', 'webstream', 'writestream'),
 ];
 /** What is about the package, which install.test.ts has on each Node.js, or about other languages. */
 const ELSEWHERE = ['test/package', 'test/layout'];
