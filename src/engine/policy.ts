@@ -86,12 +86,12 @@ export function wayOf(request: Request): number {
   if (request.nowait) return TRY;
   if (target.submit === 'inline') return INLINE;
   if (target.submit === 'offload' || (target.guardedUntilMs !== 0 && isGuarded(target))) return OFFLOAD;
+  if (target.storage === 'memory' && request.length > MEMORY_INLINE_BYTES) return OFFLOAD;
   if (isWrite(op)) {
     if (target.append) return OFFLOAD;
-    if (target.storage === 'memory') return request.length > MEMORY_INLINE_BYTES ? OFFLOAD : INLINE;
+    if (target.storage === 'memory') return INLINE;
     if (!target.direct || request.position + request.length > target.size) return OFFLOAD;
   }
-  if (target.storage === 'memory' && request.length > MEMORY_INLINE_BYTES) return OFFLOAD;
   const memory = memoryOf(target, op);
   if (memory.flagOff) return withoutFlag(target);
   if (memory.skip > 0) {
