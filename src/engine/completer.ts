@@ -72,8 +72,14 @@ export class Completer {
     const core = this.#core;
     const request = core.slots.at(slot)!;
     const { length, trying } = request;
-    const job = core.leave(request);
-    if (job !== undefined) this.#submitter.jobStep(job);
+    core.leave(request);
+    if (request.job !== undefined) this.#submitter.jobStep(request);
+    if (request.plain && res === length) {
+      if (trying) memoryOf(request.target, request.op).accepted();
+      this.#finish(request, res, 0);
+      return;
+    }
+    request.plain = false;
     const again = trying ? this.#learn(request, res) : res2 === 1 && res === -EAGAIN;
     if (again && !(request.parent ?? request).settled) {
       this.#again(request, trying);

@@ -7,14 +7,6 @@ import type { Pool } from './pool.ts';
 import { type Request, RequestPool } from './request.ts';
 import { Slots } from './slots.ts';
 import { Counters } from './stats.ts';
-import type { Target } from './target.ts';
-
-/** A run of requests that a thread submits one after another. */
-export interface Job {
-  readonly target: Target;
-  /** Requests of it whose events have not come. */
-  open: number;
-}
 
 /** Entries of the iovec table that belong to each slot. */
 export const IOVECS_PER_SLOT = 8;
@@ -31,8 +23,6 @@ export class Core {
   /** Of the last submit: requests taken or a negated errno, events reaped, microseconds. */
   readonly report: Int32Array;
   readonly slots: Slots;
-  /** The job that carries a slot's request; undefined where it went inline. */
-  readonly jobs: (Job | undefined)[];
   readonly counters: Counters = new Counters();
   /** Latencies in nanoseconds, from the submit to the wake-up that brought the event; only if they were asked for. */
   readonly latency: RecordableHistogram | undefined;
@@ -62,7 +52,6 @@ export class Core {
     this.completionWords = packer.completion_words.value;
     this.latency = latency;
     this.slots = new Slots(depth);
-    this.jobs = new Array<Job | undefined>(depth).fill(undefined);
   }
 
   /** How busy the context is, as the messages of its channels say it. */
@@ -70,18 +59,14 @@ export class Core {
     return { inFlight: this.slots.used, inFlightBytes: this.inFlightBytes };
   }
 
-  /** Frees the slot of a request that the kernel is done with. Returns the job it came with. */
-  leave(request: Request): Job | undefined {
-    const { slot, target } = request;
-    const job = this.jobs[slot];
-    this.jobs[slot] = undefined;
+  /** Frees the slot of a request that the kernel is done with. */
+  leave(request: Request): void {
+    const { target } = request;
     this.slots.release(request);
     this.inFlightBytes -= request.length;
     if (target.append && isWrite(request.op)) target.appending = false;
-    if (request.unheard) {
-      request.unheard = false;
-      this.unheard--;
-    }
-    return job;
+    if (!request.unheard) return;
+    request.unheard = false;
+    this.unheard--;
   }
 }

@@ -22,6 +22,8 @@ import type { AioStats } from './stats.ts';
 import { Submitter } from './submitter.ts';
 import type { Target } from './target.ts';
 
+/** Of each callback's AsyncResource: its end is told once the callback has run. */
+const MANUAL = { requireManualDestroy: true } as const;
 const WASM_PAGE_BYTES = 65536;
 const REPORT_WORDS = 3;
 
@@ -79,8 +81,8 @@ export class Engine implements Ending {
   /** Throws what io_setup answers, with the remedy, or `ERR_AIO_NO_MEMORY`. */
   constructor(options: EngineOptions, binding: Binding) {
     this.pool = new Pool(options.memory, options.hugePages, binding);
-    this.#live = new Live(this.pool);
     this.#core = setUp(options, this.pool, binding, (count) => this.#completer.wake(count));
+    this.#live = new Live(this.pool, this.#core.requests);
     this.#submitter = new Submitter(this.#core);
     this.#completer = new Completer(this.#core, this.#submitter, this);
     this.#submitter.completion = this.#completer;
@@ -115,11 +117,14 @@ export class Engine implements Ending {
     request.position = position;
     request.shape = shape;
     request.buffer = buffer;
-    request.view = view;
-    request.skip = skip;
     const at = this.pool.offsetOf(view);
-    request.memory = at === -1 ? -1 : at + skip;
+    if (at !== -1) request.memory = at + skip;
     request.pool = this.#fits(target, request.memory) ? request.memory : -1;
+    request.plain = request.pool !== -1 && options === undefined && length <= PART_BYTES && !target.append;
+    if (request.pool === -1) {
+      request.view = view;
+      request.skip = skip;
+    }
     return this.#begin(request, options, callback);
   }
 
@@ -272,11 +277,12 @@ export class Engine implements Ending {
       captured = noop;
     } else {
       request.callback = callback;
-      request.resource = new AsyncResource('AIOREQUEST', { requireManualDestroy: true });
+      request.resource = new AsyncResource('AIOREQUEST', MANUAL);
     }
     const refusal = this.#refusalOf(request, options) ?? this.#live.add(request);
-    if (refusal === undefined) this.#accept(request, options?.signal);
-    else this.#refuse(request, refusal);
+    if (refusal !== undefined) this.#refuse(request, refusal);
+    else if (request.plain && isRead(request.op)) this.#acceptRead(request);
+    else this.#accept(request, options?.signal);
     return promise;
   }
 
@@ -284,7 +290,10 @@ export class Engine implements Ending {
   #refusalOf(request: Request, options: RequestOptions | undefined): Error | undefined {
     // What a file has begun may end: its own close waits for that, and the context's for the file's.
     if (this.#closing !== undefined && request.target.open === 0) return closedError();
-    if (options === undefined) return this.#core.poison;
+    return options === undefined ? this.#core.poison : this.#takeOver(request, options);
+  }
+
+  #takeOver(request: Request, options: RequestOptions): Error | undefined {
     if (options.signal?.aborted) return abortError(options.signal);
     if (options.dsync === true && isWrite(request.op)) request.rwFlags |= abi.RWF_DSYNC;
     request.nowait = options.nowait === true;
@@ -302,6 +311,12 @@ export class Engine implements Ending {
       this.#settle(request, error, 0);
       this.#core.requests.give(request);
     });
+  }
+
+  /** A plain read waits for nothing but its turn. */
+  #acceptRead(request: Request): void {
+    request.target.hold();
+    this.#submitter.enqueue(request);
   }
 
   #accept(request: Request, signal: AbortSignal | undefined): void {
@@ -325,7 +340,7 @@ export class Engine implements Ending {
 
   /** Queues a request, in parts where it is large. */
   #enqueue(request: Request): void {
-    const most = this.#partBytes(request);
+    const most = request.plain ? PART_BYTES : this.#partBytes(request);
     if (request.length <= most) {
       this.#submitter.enqueue(request);
       return;

@@ -1,15 +1,16 @@
 import { isRead } from './policy.ts';
 import type { Pool } from './pool.ts';
-import type { Request } from './request.ts';
+import type { Request, RequestPool } from './request.ts';
 
 /** All requests that were made and are not finished, and the pool memory that belongs to them meanwhile. */
 export class Live {
   readonly #pool: Pool;
-  #first: Request | undefined;
+  readonly #records: RequestPool;
   #count = 0;
 
-  constructor(pool: Pool) {
+  constructor(pool: Pool, records: RequestPool) {
     this.#pool = pool;
+    this.#records = records;
   }
 
   get count(): number {
@@ -20,33 +21,21 @@ export class Live {
   add(request: Request): Error | undefined {
     const refusal = this.#claim(request);
     if (refusal !== undefined) return refusal;
-    request.livePrevious = undefined;
-    request.liveNext = this.#first;
-    if (this.#first !== undefined) this.#first.livePrevious = request;
-    this.#first = request;
+    request.live = true;
     this.#count++;
     return undefined;
   }
 
   /** Lets go of a request and its memory: the kernel is done with both. */
   remove(request: Request): void {
-    const { livePrevious, liveNext } = request;
-    if (livePrevious === undefined) this.#first = liveNext;
-    else livePrevious.liveNext = liveNext;
-    if (liveNext !== undefined) liveNext.livePrevious = livePrevious;
-    request.livePrevious = undefined;
-    request.liveNext = undefined;
+    request.live = false;
     this.#count--;
     this.#unclaim(request);
   }
 
   /** Visits every request; `visit` may remove the one it is given. */
   each(visit: (request: Request) => void): void {
-    for (let request = this.#first; request !== undefined; ) {
-      const next = request.liveNext;
-      visit(request);
-      request = next;
-    }
+    for (const request of this.#records.all) if (request.live) visit(request);
   }
 
   #claim(request: Request): Error | undefined {
@@ -83,8 +72,8 @@ export class Live {
   /** Whether a range of the pool meets one that a living request uses, where one of the two is written to. */
   readonly #overlaps = (offset: number, length: number, exclusive: boolean): boolean => {
     const meets = (at: number, bytes: number): boolean => at !== -1 && at < offset + length && offset < at + bytes;
-    for (let request = this.#first; request !== undefined; request = request.liveNext) {
-      if (!exclusive && !isRead(request.op)) continue;
+    for (const request of this.#records.all) {
+      if (!request.live || (!exclusive && !isRead(request.op))) continue;
       if (meets(request.memory, request.size)) return true;
       if (request.vector?.some((piece) => meets(this.#pool.offsetOf(piece), piece.byteLength))) return true;
     }

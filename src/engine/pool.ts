@@ -13,7 +13,7 @@ import { PART_BYTES } from './policy.ts';
 export type PoolBuffer = Buffer<ArrayBuffer> & Disposable;
 
 /** How finely it is known which memory was touched. */
-const TOUCH_BYTES = 65536;
+export const TOUCH_BYTES = 65536;
 /** Gives an object back from a constructor, so that a class can add a private field to one that it did not make. */
 const Itself = class {
   constructor(object: object) {
@@ -84,6 +84,8 @@ export function knownLength(object: object): number {
   return Place.lengthOf(object);
 }
 
+/** More requests than can share a page without writing to it. */
+const SHARED = 2 ** 32;
 const MAX_COPY_BYTES = 16 * 1024 * 1024;
 
 /** The data pool of a context: what it hands out, what is in flight, and a region kept back for copying. */
@@ -97,10 +99,9 @@ export class Pool {
   readonly #copies: Runs;
   readonly #buffers = new Map<number, { readonly length: number; doomed: boolean }>();
   #doomed = 0;
-  /** For each 4096 bytes: whether they are handed out, how many requests use them, and how many of those write to them. */
+  /** For each 4096 bytes: whether they are handed out, and how many requests use them; one that writes to them counts as SHARED and one. */
   readonly #owned: Uint8Array;
-  readonly #claims: Uint32Array;
-  readonly #exclusive: Uint32Array;
+  readonly #claims: Float64Array;
   readonly #touched: Uint8Array;
   #fresh = 0;
 
@@ -114,8 +115,7 @@ export class Pool {
     this.#copies = new Runs(total - this.copyBytes, this.copyBytes);
     const pages = total / RUN_BYTES;
     this.#owned = new Uint8Array(pages);
-    this.#claims = new Uint32Array(pages);
-    this.#exclusive = new Uint32Array(pages);
+    this.#claims = new Float64Array(pages);
     this.#touched = new Uint8Array(Math.ceil(total / TOUCH_BYTES));
   }
 
@@ -204,25 +204,22 @@ export class Pool {
   ): CodedError | undefined {
     const first = Math.floor(offset / RUN_BYTES);
     const last = Math.ceil((offset + length) / RUN_BYTES);
+    const most = exclusive ? 0 : SHARED - 1;
     let shared = false;
     for (let page = first; page < last; page++) {
       if (this.#owned[page] === 0) return disposedError();
-      if (exclusive ? this.#claims[page] !== 0 : this.#exclusive[page] !== 0) shared = true;
+      if (this.#claims[page]! > most) shared = true;
     }
     if (shared && overlaps(offset, length, exclusive)) return busyError();
-    for (let page = first; page < last; page++) {
-      this.#claims[page]!++;
-      if (exclusive) this.#exclusive[page]!++;
-    }
+    const claim = exclusive ? SHARED + 1 : 1;
+    for (let page = first; page < last; page++) this.#claims[page]! += claim;
     return undefined;
   }
 
   unclaim(offset: number, length: number, exclusive: boolean): void {
     const last = Math.ceil((offset + length) / RUN_BYTES);
-    for (let page = Math.floor(offset / RUN_BYTES); page < last; page++) {
-      this.#claims[page]!--;
-      if (exclusive) this.#exclusive[page]!--;
-    }
+    const claim = exclusive ? SHARED + 1 : 1;
+    for (let page = Math.floor(offset / RUN_BYTES); page < last; page++) this.#claims[page]! -= claim;
     if (this.#doomed > 0) this.#reconsider();
   }
 
@@ -236,9 +233,8 @@ export class Pool {
     }
   }
 
-  /** Whether filling this range makes the kernel find and clear much memory first; that it may even wait for (compaction). */
+  /** Whether filling this range, of more than TOUCH_BYTES, makes the kernel find and clear memory first; that it may even wait for (compaction). */
   faults(offset: number, length: number): boolean {
-    if (length <= TOUCH_BYTES) return false;
     const last = Math.floor((offset + length - 1) / TOUCH_BYTES);
     for (let at = Math.floor(offset / TOUCH_BYTES); at <= last; at++) if (this.#touched[at] === 0) return true;
     return false;

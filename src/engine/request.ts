@@ -1,6 +1,13 @@
 import type { AsyncResource } from 'node:async_hooks';
 import type { Target } from './target.ts';
 
+/** A run of requests of one file that a thread submits one after another. */
+export interface Job {
+  readonly target: Target;
+  /** Requests of it whose events have not come. */
+  open: number;
+}
+
 /** What a promise or a callback is given for a number of bytes; one shared function an operation, so that a request holds no closure. */
 export type Shape = (bytes: number, buffer: unknown) => unknown;
 /** What is called in place of settling a promise. */
@@ -48,6 +55,8 @@ export class Request {
   unheard = false;
   /** It must be submitted by a thread. */
   slow = false;
+  /** What carries this attempt to a thread; undefined where it goes inline. */
+  job: Job | undefined = undefined;
 
   parent: Request | undefined = undefined;
   /** Parts that are not finished. */
@@ -75,24 +84,37 @@ export class Request {
 
   /** The queue it stands in. */
   next: Request | undefined = undefined;
-  /** The list of all that is requested and not finished. */
-  liveNext: Request | undefined = undefined;
-  livePrevious: Request | undefined = undefined;
+  /** It was made and is not finished. */
+  live = false;
+  /**
+   * Nothing about it is out of the ordinary: one part, memory of the pool where the file can take it from, no options, and so far no odd
+   * answer of the kernel. Then it has few fields to clear.
+   */
+  plain = false;
 
   /** Bytes of the whole request or part. */
   get size(): number {
     return this.done + this.length;
   }
 
-  /** Drops what it holds of the caller's. */
+  /** Drops what it holds of the caller's, and becomes as new. */
   clear(): void {
     this.buffer = undefined;
-    this.view = undefined;
-    this.vector = undefined;
-    this.parent = undefined;
     this.resolve = nothing;
     this.callback = undefined;
     this.resource = undefined;
+    this.memory = -1;
+    this.trying = false;
+    this.settled = false;
+    this.submittedMs = 0;
+    if (this.plain) this.plain = false;
+    else this.#clearRest();
+  }
+
+  #clearRest(): void {
+    this.view = undefined;
+    this.vector = undefined;
+    this.parent = undefined;
     this.signal = undefined;
     this.done = 0;
     this.skip = 0;
@@ -101,14 +123,9 @@ export class Request {
     this.reqprio = 0;
     this.flags = 0;
     this.nowait = false;
-    this.trying = false;
     this.slow = false;
     this.broken = false;
-    this.submittedMs = 0;
-    this.memory = -1;
-    this.slot = -1;
     this.window = -1;
-    this.settled = false;
     this.openParts = 0;
     this.failure = 0;
   }
@@ -143,15 +160,22 @@ export class Fifo {
   }
 }
 
-/** Records that are free to use again. */
+/** All records there ever were, which are as many as were in use at once, and those that are free to use again. */
 export class RequestPool {
+  readonly all: Request[] = [];
   #free: Request | undefined;
 
   take(): Request {
     const request = this.#free;
-    if (request === undefined) return new Request();
+    if (request === undefined) return this.#more();
     this.#free = request.next;
     request.next = undefined;
+    return request;
+  }
+
+  #more(): Request {
+    const request = new Request();
+    this.all.push(request);
     return request;
   }
 

@@ -10,9 +10,10 @@ import {
 } from '../layout/constants.ts';
 import { channels, type JobMessage, type SubmitMessage } from './channels.ts';
 import { isCopied, openWindow } from './copy.ts';
-import { type Core, IOVECS_PER_SLOT, type Job } from './core.ts';
+import { type Core, IOVECS_PER_SLOT } from './core.ts';
 import * as policy from './policy.ts';
-import type { Request } from './request.ts';
+import { TOUCH_BYTES } from './pool.ts';
+import type { Job, Request } from './request.ts';
 import { Round } from './round.ts';
 import type { Target } from './target.ts';
 
@@ -148,7 +149,9 @@ export class Submitter {
   }
 
   /** A request of a job has its event. */
-  jobStep(job: Job): void {
+  jobStep(request: Request): void {
+    const job = request.job!;
+    request.job = undefined;
     this.#jobSlots--;
     if (--job.open > 0) return;
     job.target.jobs--;
@@ -313,7 +316,7 @@ export class Submitter {
     while (count < this.#most && this.#filledBytes < end) {
       const request = target.ready.head;
       if (request === undefined) break;
-      if ((request.parent ?? request).settled) {
+      if (!request.plain && (request.parent ?? request).settled) {
         this.#shift(target);
         this.#completion.drop(request);
         continue;
@@ -341,8 +344,8 @@ export class Submitter {
   #wayOf(request: Request): number {
     const way = policy.wayOf(request);
     const { op, pool, length, target, nowait } = request;
-    const plain = op === IOCB_CMD_PREAD && pool !== -1 && target.submit === 'auto' && !nowait;
-    return plain && way !== policy.OFFLOAD && this.#core.pool.faults(pool, length) ? policy.OFFLOAD : way;
+    if (length <= TOUCH_BYTES || op !== IOCB_CMD_PREAD || pool === -1 || target.submit !== 'auto' || nowait) return way;
+    return this.#core.pool.faults(pool, length) ? policy.OFFLOAD : way;
   }
 
   #shift(target: Target): void {
@@ -371,15 +374,14 @@ export class Submitter {
    */
   #blocked(request: Request): boolean {
     const core = this.#core;
-    if (request.target.appending && policy.isWrite(request.op)) return true;
-    if (core.slots.free === 0) return true;
+    if (core.slots.free === 0 || (request.target.appending && policy.isWrite(request.op))) return true;
     const limit = this.#throttled ? policy.RESUME_BYTES : policy.MAX_IN_FLIGHT_BYTES;
     if (core.inFlightBytes > 0 && core.inFlightBytes + request.length > limit) {
       this.#throttled = true;
       return true;
     }
     this.#throttled = false;
-    if (!isCopied(request) || request.window !== -1 || request.length === 0) return false;
+    if (request.plain || !isCopied(request) || request.window !== -1 || request.length === 0) return false;
     const begun = performance.now();
     const open = openWindow(core, request);
     this.#spentMs += performance.now() - begun;
@@ -395,7 +397,7 @@ export class Submitter {
     if (request.target.append && policy.isWrite(request.op)) request.target.appending = true;
     request.trying = trying;
     // The first attempt counts: what a refusal costs is part of the latency.
-    if (request.submittedMs === 0) request.submittedMs = this.#nowMs;
+    if (this.#nowMs !== 0 && request.submittedMs === 0) request.submittedMs = this.#nowMs;
   }
 
   #pack(request: Request, index: number, unheard: boolean): void {
@@ -536,7 +538,7 @@ export class Submitter {
       this.#take(request, false);
       if (request.op === IOCB_CMD_PREAD && request.pool !== -1) core.pool.touch(request.pool, request.length);
       this.#pack(request, job.open++, false);
-      core.jobs[request.slot] = job;
+      request.job = job;
       this.#slice[job.open - 1] = request.slot;
     }
     if (job.open === 0) return false;

@@ -1,7 +1,8 @@
 import { constants } from 'node:os';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test, vi } from 'vitest';
 import type { Engine } from '../../src/engine/engine.ts';
+import { Request, RequestPool } from '../../src/engine/request.ts';
 import type { Target } from '../../src/engine/target.ts';
 import { IOCB_CMD_FDSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../../src/layout/constants.ts';
 import { type FakeKernel, fakeEngine, fakeTarget, type Submitted, turn } from '../support/fake-kernel.ts';
@@ -70,6 +71,20 @@ function resultOf(how: number, share: number, { nbytes, rwFlags }: Submitted): n
   if (how === 4 && flagged) return -EOPNOTSUPP;
   return nbytes;
 }
+
+/** What every request sets anew; all else must be as in a new record, or the next request has what the last one asked for. */
+const SET_ANEW = new Set(['op', 'target', 'position', 'length', 'pool', 'shape', 'epoch', 'waiting', 'limit', 'next']);
+const stale: string[] = [];
+
+beforeAll(() => {
+  const { give } = RequestPool.prototype;
+  vi.spyOn(RequestPool.prototype, 'give').mockImplementation(function (this: RequestPool, request) {
+    give.call(this, request);
+    for (const [name, value] of Object.entries(new Request())) {
+      if (!SET_ANEW.has(name) && request[name as keyof Request] !== value) stale.push(name);
+    }
+  });
+});
 
 /** One run: everything that was asked must be answered exactly once, and nothing may be left. */
 class Run {
@@ -194,6 +209,7 @@ class Run {
       freeBytes: this.#free,
     });
     await this.#engine.close();
+    expect(stale).toEqual([]);
   }
 }
 
