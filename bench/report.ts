@@ -18,30 +18,43 @@ import type { StreamTable } from './streams/streams.ts';
 import { table } from './table.ts';
 
 const docs = fileURLToPath(new URL('../../docs', import.meta.url));
+const page = `${docs}/benchmarks.md`;
 
-/** Writes docs/benchmarks.md and its plots from what is in the folder of results. */
+/** Writes docs/benchmarks.md and its plots from what is in the folder of results; a suite that has none there keeps its section. */
 export async function report(folder: string): Promise<void> {
   const figures = readResults(folder, 'figures');
   const [first] = figures;
   if (first === undefined) throw new Error('there are no figures yet: npm run bench');
-  const section = <T>(suite: string, write: (result: T) => string): string[] => {
+  const before = readFileSync(page, 'utf8').split(/\n(?=## )/);
+  const kept = (heading: string): string[] =>
+    before.filter((text) => text.startsWith(`## ${heading}\n`)).map((text) => text.trim());
+  const section = <T>(suite: string, heading: string, write: (result: T) => string): string[] => {
     const path = `${folder}/${suite}.json`;
-    return existsSync(path) ? [write(JSON.parse(readFileSync(path, 'utf8')) as T)] : [];
+    return existsSync(path) ? [write(JSON.parse(readFileSync(path, 'utf8')) as T)] : kept(heading);
   };
+  const matrix = readResults(folder, 'matrix');
   const sections = [
     NOTES.beginning,
     machineSection(first.machine, first),
     goalSection(figures),
     NOTES.misses,
     ...first.groups.map(groupSection),
-    plotSection(readResults(folder, 'matrix')),
-    ...section<StreamTable>('streams', streamSection),
-    ...section<StallTable>('stall', stallSection),
-    ...section<HttpTable>('http', (result) => `${httpSection(result)}\n\n${NOTES.http}`),
-    ...section<StartupTable>('startup', (result) => `${startupSection(result)}\n\n${NOTES.startup}`),
+    ...(matrix.length > 0 ? [plotSection(matrix)] : kept('Depth and block size')),
+    ...section<StreamTable>('streams', 'Streams and copies', streamSection),
+    ...section<StallTable>('stall', 'What submitting does to the event loop', stallSection),
+    ...section<HttpTable>(
+      'http',
+      'An HTTP server that reads its answers from disk',
+      (result) => `${httpSection(result)}\n\n${NOTES.http}`,
+    ),
+    ...section<StartupTable>(
+      'startup',
+      'Starting, idling, and going on for long',
+      (result) => `${startupSection(result)}\n\n${NOTES.startup}`,
+    ),
     NOTES.end,
   ];
-  writeFileSync(`${docs}/benchmarks.md`, `${sections.join('\n\n')}\n`);
+  writeFileSync(page, `${sections.join('\n\n')}\n`);
 }
 
 function machineSection(machine: Machine, { plan, prefix }: SuiteResult): string {
