@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { RequestOptions } from '../engine/engine.ts';
 import { invalidArgType, invalidArgValue, outOfRange } from '../errors.ts';
 
@@ -36,6 +37,12 @@ function checkMemory(name: string, view: Uint8Array): Uint8Array {
     );
   }
   throw invalidArgValue(name, 'must not be a view of a SharedArrayBuffer: copy it, or use context.allocate()', view);
+}
+
+/** The encoding of text; none and `'buffer'` are as good. */
+export function checkEncoding(value: unknown): void {
+  if (!value || value === 'buffer' || Buffer.isEncoding(value as string)) return;
+  throw invalidArgValue('encoding', 'is invalid encoding', value);
 }
 
 /** A whole number from 0 up to `most`; `fallback` where it is missing. */

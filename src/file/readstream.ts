@@ -1,6 +1,6 @@
 import { addAbortSignal, finished, Readable } from 'node:stream';
 import { invalidArgValue } from '../errors.ts';
-import { checkCount } from './arguments.ts';
+import { checkCount, checkEncoding } from './arguments.ts';
 import type { AioFile } from './file.ts';
 import { type Chunk, ReadAhead } from './readahead.ts';
 import {
@@ -67,6 +67,7 @@ export class AioReadStream extends Readable implements Streaming {
     checkObject(options);
     const { highWaterMark = READ_BYTES, autoClose = true, emitClose = true, zeroCopy = false } = options;
     const { encoding, signal, start } = options;
+    checkEncoding(encoding);
     checkSignal(signal);
     if (zeroCopy && encoding) throw invalidArgValue('options.encoding', 'cannot be combined with zeroCopy', encoding);
     checkCount('start', start, MAX, 0);

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { Abortable } from 'node:events';
 import type { ObjectEncodingOptions } from 'node:fs';
 import { abortError, fileTooLarge, invalidArgType, invalidArgValue } from '../errors.ts';
-import { checkView, VIEWS } from './arguments.ts';
+import { checkEncoding, checkView, VIEWS } from './arguments.ts';
 
 /** What a file takes as a whole: text, memory, or these one after another. */
 export type FileData =
@@ -54,9 +54,7 @@ function checkWholeOptions<T extends ObjectEncodingOptions & Abortable>(options:
   const given = (typeof options === 'string' ? { encoding: options } : options) as T;
   if (typeof given !== 'object') throw invalidArgType('options', 'of type string or an instance of Object', options);
   const { encoding, signal } = given;
-  if (encoding && (encoding as string) !== 'buffer' && !Buffer.isEncoding(encoding)) {
-    throw invalidArgValue('encoding', 'is invalid encoding', encoding);
-  }
+  checkEncoding(encoding);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw invalidArgType('options.signal', 'an instance of AbortSignal', signal);
   }
@@ -138,13 +136,24 @@ function givenBuffer(options: ReadFileOptions, size: number): Buffer<ArrayBuffer
 /** What is to be written as bytes. Throws as Node does where it is nothing of the kind. */
 export function bytesOf(data: unknown, encoding: BufferEncoding | null | undefined): Uint8Array {
   if (ArrayBuffer.isView(data)) return checkView('data', data);
-  return Buffer.from(data as string, encoding || 'utf8');
+  try {
+    return Buffer.from(data as string, encoding || 'utf8');
+  } catch (error) {
+    // An array, which Buffer.from takes as well, of what is no number: a Symbol, a BigInt.
+    if (error instanceof TypeError && !('code' in error))
+      throw invalidArgType('data', `of type string or ${VIEWS}`, data);
+    throw error;
+  }
 }
 
 /** Whether data comes in pieces. Throws where it is neither that, nor text, nor memory. */
 export function inPieces(data: unknown): data is Iterable<unknown> | AsyncIterable<unknown> {
   if (typeof data === 'string' || ArrayBuffer.isView(data)) return false;
-  if (typeof data === 'object' && data !== null && (Symbol.asyncIterator in data || Symbol.iterator in data))
-    return true;
+  if (typeof data === 'object' && data !== null) {
+    const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = data as Partial<
+      AsyncIterable<unknown> & Iterable<unknown>
+    >;
+    if (typeof (later ?? now) === 'function') return true;
+  }
   throw invalidArgType('data', `of type string or ${VIEWS}`, data);
 }

@@ -1,6 +1,6 @@
 import { addAbortSignal, Writable } from 'node:stream';
 import { invalidArgType } from '../errors.ts';
-import { checkCount } from './arguments.ts';
+import { checkCount, checkEncoding } from './arguments.ts';
 import type { AioFile } from './file.ts';
 import {
   checkInFlight,
@@ -73,6 +73,7 @@ export class AioWriteStream extends Writable implements Streaming {
     checkObject(options);
     const { highWaterMark = WRITE_BYTES, autoClose = true, emitClose = true, flush = false } = options;
     const { encoding, signal, start } = options;
+    checkEncoding(encoding);
     checkSignal(signal);
     checkCount('start', start, MAX, 0);
     checkCount('preallocate', options.preallocate, MAX - (start ?? 0), 0);

@@ -273,7 +273,7 @@ test('wrong options are refused as Node refuses them', async () => {
   expect(await create({ start: 5, end: 4 })).toBe('ERR_OUT_OF_RANGE');
   expect(await create({ highWaterMark: -1 })).toBe('ERR_OUT_OF_RANGE');
   expect(await create({ inFlight: 0 })).toBe('ERR_OUT_OF_RANGE');
-  expect(await create({ encoding: 'nonsense' })).toBe('ERR_UNKNOWN_ENCODING');
+  expect(await create({ encoding: 'nonsense' })).toBe('ERR_INVALID_ARG_VALUE');
   expect(await create({ signal: 1 })).toBe('ERR_INVALID_ARG_TYPE');
   await file.close();
 });

@@ -74,6 +74,35 @@ describe('kaio', () => {
     await file.close();
   });
 
+  test('of what cannot be written as a whole: ERR_INVALID_ARG_TYPE', async () => {
+    const file = await context.open(path, 'r+', { direct: 'auto' });
+    for (const data of [
+      [[Symbol('no byte')]],
+      [[1n]],
+      [1],
+      [null],
+      { [Symbol.iterator]: 1 },
+      { [Symbol.asyncIterator]: null },
+    ]) {
+      expect(await outcomeOf(() => file.writeFile(any(data)))).toBe('ERR_INVALID_ARG_TYPE');
+      expect(await outcomeOf(() => file.appendFile(any(data)))).toBe('ERR_INVALID_ARG_TYPE');
+    }
+    await file.close();
+  });
+
+  test('of an encoding that is none, memory that is gone among them: ERR_INVALID_ARG_VALUE, and no stream is left', async () => {
+    const file = await context.open(path, 'r+', { direct: 'auto' });
+    for (const encoding of ['nonsense', 1, Symbol('utf8'), detached((memory) => new Float32Array(memory))]) {
+      const options = any({ encoding });
+      expect(await outcomeOf(() => file.createReadStream(options))).toBe('ERR_INVALID_ARG_VALUE');
+      expect(await outcomeOf(() => file.createWriteStream(options))).toBe('ERR_INVALID_ARG_VALUE');
+      expect(await outcomeOf(() => file.readLines(options))).toBe('ERR_INVALID_ARG_VALUE');
+      expect(await outcomeOf(() => file.readFile(options))).toBe('ERR_INVALID_ARG_VALUE');
+      expect(await outcomeOf(() => file.writeFile('', options))).toBe('ERR_INVALID_ARG_VALUE');
+    }
+    await file.close();
+  });
+
   test('stat answers whatever it is given, and so the file can be closed', async () => {
     const file = await context.open(path, 'r', { direct: 'auto' });
     for (const options of [undefined, () => {}, 5, 'bigint', {}])

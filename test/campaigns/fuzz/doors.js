@@ -361,8 +361,6 @@ class KaioDoor {
         pick([1, 4, value()]),
         optionBag(),
       ];
-    // Of null it reads a property, as FileHandle's does, and the TypeError has no code.
-    if (name === 'stat') return some(2, () => value() ?? undefined);
     if (oneIn(3)) return some(3, value);
     const memory = oneIn(3) ? view() : (pick(this.#buffers) ?? Buffer.alloc(4096));
     const last = oneIn(3) ? () => undefined : value();
