@@ -1,5 +1,5 @@
 // `kaio copy` that is interrupted at random moments leaves nothing behind: the destination is what it was, or all of the copy. A few moments
-// of a small file by default; with KAIO_LONG=1 fifty of a file of 2 GiB.
+// of a small file by default; with KAIO_LONG=1 fifty of a file of 2 GiB. KAIO_SEED chooses the same moments again.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
@@ -7,12 +7,14 @@ import { closeSync, openSync, readdirSync, rmSync, statSync, truncateSync, write
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { Random } from '../support/random.ts';
+import { campaignCommand, keepResults, repetitionOf } from '../support/results.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 const long = process.env['KAIO_LONG'] === '1';
 const BYTES = long ? 2 ** 31 : 2 ** 27;
 const MOMENTS = long ? 50 : 12;
 const MEBIBYTE = 2 ** 20;
+const SEED = Number(process.env.KAIO_SEED ?? 1);
 
 const cli = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const folder = scratchFolder();
@@ -56,7 +58,8 @@ test(`a copy of ${BYTES / MEBIBYTE} MiB is the same, keeps its holes, and ${MOME
   expect(same()).toBe(true);
   expect(statSync(target).blocks).toBeLessThanOrEqual(statSync(source).blocks);
 
-  const random = new Random(Date.now());
+  const random = new Random(SEED);
+  const runs: object[] = [];
   // How long a whole copy takes, from what such copies took; at first a guess.
   let wholeMs = BYTES / MEBIBYTE;
   for (let interrupted = 0; interrupted < MOMENTS; ) {
@@ -82,5 +85,7 @@ test(`a copy of ${BYTES / MEBIBYTE} MiB is the same, keeps its holes, and ${MOME
       if (replaces) expect(statSync(target).size, message).toBe(6);
     }
     expect(readdirSync(folder).sort(), message).toEqual(end === 0 || replaces ? ['source', 'target'] : ['source']);
+    runs.push({ signal, afterMs: moment, replaces, ended: end });
   }
+  keepResults('copy', repetitionOf(campaignCommand('copy')), { seed: SEED, bytes: BYTES, interrupted: MOMENTS }, runs);
 });

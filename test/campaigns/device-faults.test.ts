@@ -11,10 +11,10 @@ import type { AioContext } from '../../src/index.ts';
 import { powerCutSkip, soon } from '../support/powercut.ts';
 import { Random } from '../support/random.ts';
 import { reapings, withReaping } from '../support/reaping.ts';
+import { keepResults, repetitionOf } from '../support/results.ts';
 import { undoing } from '../support/undo.ts';
 import { codes, Device, torment } from './device-faults/device.ts';
 import { Load, UNIT_BYTES } from './device-faults/load.ts';
-import { keepResults } from './powercut/results.ts';
 
 const { KAIO_LONG, KAIO_SEED } = process.env;
 const long = KAIO_LONG === '1';
@@ -192,14 +192,15 @@ describe.skipIf(powerCutSkip())('random requests', () => {
       load.compare(await readWhole(device.path));
       const { wrong, ...seen } = load.seen;
       rows.push({ seed, storage, reaping: reapingOf(seed), hangs, ...seen });
-      expect(wrong.slice(0, 5), `KAIO_SEED=${seed} npm run test:device-faults`).toEqual([]);
+      const repeat = `${long ? 'KAIO_LONG=1 ' : ''}KAIO_SEED=${seed} npm run test:device-faults`;
+      expect(wrong.slice(0, 5), repeat).toEqual([]);
       expect(seen.failed).toBeGreaterThan(0);
     });
   });
 });
 
 afterAll(() => {
-  if (!long || KAIO_SEED !== undefined || rows.length === 0) return;
+  if (rows.length < seeds.length) return;
   const sum = (name: string) => rows.reduce((total, row) => total + Number(row[name]), 0);
   const all = {
     runs: rows.length,
@@ -208,7 +209,7 @@ afterAll(() => {
     short: sum('short'),
     hangs: sum('hangs'),
   };
-  keepResults('device-faults', 'KAIO_LONG=1 npm run test:device-faults', { all }, rows);
+  keepResults('device-faults', repetitionOf('npm run test:device-faults'), { all }, rows);
 });
 
 /** Reads the place that was written to as any program does. */

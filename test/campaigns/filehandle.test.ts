@@ -1,4 +1,5 @@
-// AioFile beside the FileHandle of Node 24 itself: every method that it has, every case of the page docs/filehandle.md, and random requests.
+// AioFile beside the FileHandle of Node 24 itself: every method that it has, every case of the page docs/filehandle.md, and random requests,
+// which KAIO_SEED makes once more.
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AioContext } from '../../src/index.ts';
@@ -6,6 +7,7 @@ import { mustRun } from '../package/installed.ts';
 import { directSkip } from '../support/direct.ts';
 import { allCases } from '../support/filehandle.ts';
 import { nodeProgram } from '../support/nodes.ts';
+import { campaignCommand, keepResults, repetitionOf } from '../support/results.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { compareTwins } from '../support/twins.ts';
 
@@ -13,6 +15,7 @@ const folder = scratchFolder();
 const noDirect = directSkip();
 /** For each way of opening. */
 const REQUESTS = process.env['KAIO_LONG'] ? 100_000 : 5000;
+const SEED = Number(process.env['KAIO_SEED'] ?? 1);
 /** Some of them are syncs. */
 const LIMIT_MS = process.env['KAIO_LONG'] ? 7_200_000 : 600_000;
 
@@ -41,13 +44,19 @@ describe('on Node 24', () => {
 
 describe(`${REQUESTS} random requests end as those of a FileHandle`, { timeout: LIMIT_MS }, () => {
   const context = new AioContext({ memory: 16 << 20 });
-  afterAll(() => context.close());
-
-  test.skipIf(noDirect !== false)('with direct I/O', async () => {
-    expect(await compareTwins(context, folder, true, REQUESTS)).toBeGreaterThanOrEqual(REQUESTS * 0.9);
+  const figures: Record<string, object> = {};
+  afterAll(async () => {
+    await context.close();
+    keepResults('filehandle', repetitionOf(campaignCommand('filehandle')), figures);
   });
 
-  test('through the page cache', async () => {
-    expect(await compareTwins(context, folder, false, REQUESTS)).toBeGreaterThanOrEqual(REQUESTS * 0.9);
-  });
+  async function compare(name: string, direct: boolean): Promise<void> {
+    const requests = await compareTwins(context, folder, direct, REQUESTS, SEED);
+    expect(requests).toBeGreaterThanOrEqual(REQUESTS * 0.9);
+    figures[name] = { seed: SEED, requests };
+  }
+
+  test.skipIf(noDirect !== false)('with direct I/O', () => compare('direct', true));
+
+  test('through the page cache', () => compare('page cache', false));
 });

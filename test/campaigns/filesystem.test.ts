@@ -1,12 +1,12 @@
 // What file systems do with direct I/O beside everything else that can be done to a file: no stale data, no lost write, right sizes.
 //
-//   KAIO_SEED=N npx vitest run --config vitest.campaigns.config.ts test/campaigns/filesystem.test.ts -t ext4     repeats a run
+//   KAIO_SEED=N npm run test:campaigns filesystem -- -t ext4     repeats a run
 import { afterAll, describe, expect, test } from 'vitest';
 import { hasCommand } from '../support/compile.ts';
 import { fileSystemSkip, withFileSystem } from '../support/filesystems.ts';
 import { Random } from '../support/random.ts';
 import { withReaping } from '../support/reaping.ts';
-import { keepResults } from '../support/results.ts';
+import { campaignCommand, keepResults, repetitionOf } from '../support/results.ts';
 import { type Exercise, exercise } from './filesystem/exerciser.ts';
 import { makeStale, race, races } from './filesystem/races.ts';
 
@@ -19,9 +19,14 @@ const raceSeeds = seedsTo(KAIO_LONG === undefined ? 2 : 30);
 const HOUR_MS = 3_600_000;
 const options = { depth: 64, memory: 16 << 20 };
 
+/** What was done on each file system. */
 const exercised: Record<string, object> = {};
 const raced: Record<string, object> = {};
-afterAll(() => keepResults('filesystem', { operationsEach: OPERATIONS, exercised, raced }));
+afterAll(() => {
+  const kinds = Object.keys(exercised).filter((kind) => kind in raced);
+  const figures = kinds.map((kind) => [kind, { exercised: exercised[kind], raced: raced[kind] }]);
+  keepResults('filesystem', repetitionOf(campaignCommand('filesystem')), Object.fromEntries(figures));
+});
 
 /** Of all seeds together. */
 function sum(runs: readonly Exercise[]): object {
@@ -29,7 +34,7 @@ function sum(runs: readonly Exercise[]): object {
   for (const run of runs) {
     for (const [name, count] of Object.entries(run.counts)) counts[name] = (counts[name] ?? 0) + count;
   }
-  return { seeds: runs.map(({ seed }) => seed), counts, missing: runs[0]?.missing };
+  return { seeds: runs.map(({ seed }) => seed), operationsEach: OPERATIONS, counts, missing: runs[0]?.missing };
 }
 
 const noCompiler = hasCommand('cc') ? false : 'there is no C compiler';

@@ -1,11 +1,14 @@
 // The writes that fio logged (fio(1), write_iolog), made once more through kaio; then fio verifies the checksums that it had put into each block.
+//
+//   KAIO_SEED=N npm run test:campaigns fiolog     repeats a run
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync, readSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import type { AioContext } from '../../src/index.ts';
 import { hasCommand } from '../support/compile.ts';
 import { Random } from '../support/random.ts';
 import { reapings, withReaping } from '../support/reaping.ts';
+import { campaignCommand, keepResults, repetitionOf } from '../support/results.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 const { KAIO_LONG, KAIO_SEED } = process.env;
@@ -15,6 +18,9 @@ const seed = Number(KAIO_SEED ?? '1');
 
 const folder = scratchFolder();
 const noFio = hasCommand('fio') ? false : 'fio is not installed';
+/** What was replayed, by shape and way of reaping. */
+const figures: Record<string, object> = {};
+afterAll(() => keepResults('fiolog', repetitionOf(campaignCommand('fiolog')), figures));
 
 interface Write {
   offset: number;
@@ -75,10 +81,10 @@ const shapes = [
   },
 ];
 
-describe.each(shapes)('$name', ({ direct, blocks }) => {
+describe.each(shapes)('$name', ({ name, direct, blocks }) => {
   test.for(reapings.map((way, at) => ({ way, at })))(
     'that kaio wrote from a log of fio are what fio verifies, with events by $way',
-    async ({ at }, { skip }) => {
+    async ({ way, at }, { skip }) => {
       skip(noFio !== false, String(noFio));
       const [source, target, log] = ['source', 'target', 'log'].map((name) => `${folder}/${name}-${direct}-${at}`) as [
         string,
@@ -105,6 +111,8 @@ describe.each(shapes)('$name', ({ direct, blocks }) => {
       writeSync(fd, Buffer.from([byte[0]! ^ 1]), 0, 1, offset + length - 1);
       closeSync(fd);
       expect(verify(target, blocks).status).not.toBe(0);
+      const bytes = writes.reduce((sum, { length }) => sum + length, 0);
+      figures[`${name}, ${way}`] = { seed, writes: writes.length, bytes };
     },
   );
 });

@@ -3,25 +3,27 @@ import { mkdirSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { runNode } from '../support/child.ts';
 import { fileSystemSkip, withFileSystem } from '../support/filesystems.ts';
-import { keepResults } from '../support/results.ts';
+import { campaignCommand, keepResults } from '../support/results.ts';
 import { sanitize } from '../support/sanitize.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
-const { KAIO_LONG, KAIO_SANITIZED } = process.env;
-const long = KAIO_LONG !== undefined;
+const long = process.env['KAIO_LONG'] !== undefined;
 const CALLS = 20_000;
 const HOUR_MS = 3_600_000;
 const INPUTS = long ? 100_000 : 5000;
 
 interface Figures {
-  calls?: number;
+  door?: string;
+  target?: string;
   failures: readonly unknown[];
 }
 
-const results: Figures[] = [];
+/** By the door that was called, or by the target of the other fuzzer. */
+const results: Record<string, Figures> = {};
 afterAll(() => {
-  const calls = results.reduce((sum, figures) => sum + (figures.calls ?? 0), 0);
-  if (KAIO_SANITIZED === undefined) keepResults('fuzz', { calls, results });
+  const command = `KAIO_LONG=1 ${campaignCommand('fuzz')}`;
+  const job = '{"door": "kaio", "dir": "FOLDER", "from": 1, "seeds": 1, "calls": 10000}';
+  keepResults('fuzz', { command, replay: `node test/campaigns/fuzz/api.js '${job}'` }, results);
 });
 
 const folder = scratchFolder();
@@ -40,7 +42,8 @@ async function fuzz(program: string, job: object, cwd?: string): Promise<void> {
   const figures = JSON.parse(child.stdout.trim().split('\n').at(-1) ?? '') as Figures;
   expect(figures.failures, note).toEqual([]);
   expect(child.code, note).toBe(0);
-  results.push(figures);
+  const { door, target } = figures;
+  results[target ?? (door === 'kaio' ? door : `kaio/${door}`)] = figures;
 }
 
 describe.concurrent('values of every type', () => {
@@ -89,9 +92,7 @@ describe.concurrent('under a fuzzer that looks for code which no input has reach
 test(
   'the native module makes no mistake that AddressSanitizer sees',
   ({ skip }) => {
-    skip(!long || KAIO_SANITIZED !== undefined, 'only with KAIO_LONG=1: it compiles the module anew');
-    process.env['KAIO_SANITIZED'] = '1';
-    delete process.env['KAIO_LONG'];
+    skip(!long, 'only with KAIO_LONG=1: it compiles the module anew');
     const args = [
       '--config',
       'vitest.campaigns.config.ts',
@@ -100,8 +101,6 @@ test(
       'values of every type',
     ];
     const { missing, passed, output } = sanitize('address', ['--', ...args], HOUR_MS);
-    process.env['KAIO_LONG'] = KAIO_LONG;
-    delete process.env['KAIO_SANITIZED'];
     skip(missing !== undefined, missing);
     expect(passed, output).toBe(true);
   },

@@ -1,7 +1,7 @@
 // SQLite with its database and journals on kaio, killed at any moment. The judges are SQLite's own: integrity_check of the next process,
 // and of another SQLite that has never heard of kaio.
 //
-//   KAIO_SEED=N npx vitest run --config vitest.campaigns.config.ts test/campaigns/sqlite.test.ts     repeats a run, but for the kernel's timing
+//   KAIO_SEED=N npm run test:campaigns sqlite     repeats a run, but for the kernel's timing
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,7 +10,7 @@ import { type ChildResult, runNode } from '../support/child.ts';
 import { hasCommand } from '../support/compile.ts';
 import { Random } from '../support/random.ts';
 import { reapings } from '../support/reaping.ts';
-import { keepResults } from '../support/results.ts';
+import { campaignCommand, keepResults, repetitionOf } from '../support/results.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 const { KAIO_LONG, KAIO_SEED } = process.env;
@@ -22,7 +22,7 @@ const HOUR_MS = 3_600_000;
 
 const folder = scratchFolder();
 const figures: Record<string, object> = {};
-afterAll(() => keepResults('sqlite', { seed, journals: figures }));
+afterAll(() => keepResults('sqlite', repetitionOf(campaignCommand('sqlite')), figures));
 
 interface Opened {
   check: string;
@@ -96,7 +96,7 @@ describe('SQLite on kaio', () => {
       if (hasCommand('python3')) otherOpinion(dir, stdout);
       commits += acknowledged(stdout) - opened(stdout).last;
       expect(commits).toBeGreaterThan(KILLS);
-      figures[journal] = { kills: KILLS, commits };
+      figures[journal] = { seed, kills: KILLS, commits };
     },
     HOUR_MS,
   );

@@ -8,6 +8,7 @@ import { FRAME_BYTES } from '../../examples/wal/frame.ts';
 import { Log } from '../../examples/wal/log.ts';
 import { runNode } from '../support/child.ts';
 import { Random } from '../support/random.ts';
+import { campaignCommand, keepResults, repetitionOf } from '../support/results.ts';
 import { place, scratchFolder } from '../support/scratch.ts';
 
 const ROUNDS = process.env.KAIO_LONG === '1' ? 200 : 12;
@@ -18,7 +19,12 @@ const TIME_LIMIT_MS = 3_600_000;
 
 const folder = scratchFolder();
 const context = new AioContext({ depth: 16, memory: 16 * FRAME_BYTES });
-afterAll(() => context.close());
+/** What the log went through, and came back from. */
+const figures: Record<string, object> = {};
+afterAll(async () => {
+  await context.close();
+  keepResults('wal', repetitionOf(campaignCommand('wal'), SEED), figures);
+});
 
 /** What the record with a number holds: mostly small, now and then large, so that frames of all sizes are torn. The child has it too. */
 function contentOf(number: number): Buffer {
@@ -100,11 +106,8 @@ test(
       if (next > acknowledged) recoveredMore++;
       acknowledged = next;
     }
-    console.info(
-      `${ROUNDS} kills, ${acknowledged} records; killed before anything was acknowledged: ${duringOpen}, ` +
-        `recovered more than was acknowledged: ${recoveredMore}, files: ${readdirSync(path).length}`,
-    );
     expect(acknowledged).toBeGreaterThan(ROUNDS);
+    figures['kills'] = { seed: SEED, rounds: ROUNDS, records: acknowledged, duringOpen, recoveredMore };
   },
   TIME_LIMIT_MS,
 );
@@ -208,6 +211,7 @@ test(
       path = after;
     }
     expect(basename(path)).toBe(`after-${ROUNDS - 1}`);
+    figures['power cuts'] = { seed: SEED + 1, rounds: ROUNDS, records: acknowledged };
   },
   TIME_LIMIT_MS,
 );

@@ -1,8 +1,8 @@
 // npm run test:soak. Two processes side by side, each with workers of its own: one on the kernel as it is, one on a kernel that a
 // preloaded library makes worse. KAIO_SOAK_OUTPUT names the folder for soak.json and soak.svg; an hour or more writes them by itself.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { availableParallelism, release } from 'node:os';
 import { expect, test } from 'vitest';
+import { machine } from '../support/results.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { shimSkip } from '../support/shim.ts';
 import { soak } from '../support/soak.ts';
@@ -32,10 +32,21 @@ test(
     expect.assert(kernel !== undefined && faults !== undefined);
     if (output === undefined) return;
     mkdirSync(output, { recursive: true });
-    const machine = { node: process.version, kernel: release(), cores: availableParallelism() };
     const { quiet: _k, ...onKernel } = kernel;
     const { quiet: _f, ...withFaults } = faults;
-    const figures = { machine, seconds, cores, workers, seed, runs: { kernel: onKernel, faults: withFaults } };
+    const command = `KAIO_SOAK_SECONDS=${seconds} npm run test:soak`;
+    const replay = `KAIO_SOAK_SEED=${seed} ${command}`;
+    const figures = {
+      campaign: 'soak',
+      command,
+      replay,
+      machine,
+      seconds,
+      cores,
+      workers,
+      seed,
+      runs: { kernel: onKernel, faults: withFaults },
+    };
     writeFileSync(`${output}/soak.json`, `${JSON.stringify(figures, null, 2)}\n`);
     writeFileSync(`${output}/soak.svg`, plotSoak({ kernel: kernel.quiet, faults: faults.quiet }));
   },

@@ -11,12 +11,14 @@ export interface Sanitized {
   missing: string | undefined;
   /** Tests ran, all of them passed, and the sanitizer said nothing. */
   passed: boolean;
+  /** How many passed. */
+  tests: number;
   output: string;
 }
 
-/** Runs tests with the native module compiled for a sanitizer; see scripts/sanitize.js. */
+/** Runs tests, in their short form, with the native module compiled for a sanitizer; see scripts/sanitize.js. */
 export function sanitize(kind: 'address' | 'thread', args: readonly string[] = [], timeLimitMs = 200_000): Sanitized {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('VITEST')));
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(VITEST|KAIO_LONG$)/.test(name)));
   const { status, stdout, stderr } = spawnSync(process.execPath, [script, kind, ...args], {
     encoding: 'utf8',
     env,
@@ -24,6 +26,6 @@ export function sanitize(kind: 'address' | 'thread', args: readonly string[] = [
     maxBuffer: 2 ** 28,
   });
   const output = stripVTControlCharacters(stdout + stderr);
-  const ran = /Tests .*\b[1-9]\d* passed/.test(output);
-  return { missing: status === SKIPPED ? output.trim() : undefined, passed: status === 0 && ran, output };
+  const tests = Number(/Tests .*\b(\d+) passed/.exec(output)?.[1] ?? 0);
+  return { missing: status === SKIPPED ? output.trim() : undefined, passed: status === 0 && tests > 0, tests, output };
 }

@@ -145,6 +145,7 @@ export async function compareTwins(
   folder: string,
   direct: boolean,
   requests: number,
+  seed?: number,
 ): Promise<number> {
   const paths = [`${folder}/theirs`, `${folder}/ours`] as const;
   let made = 0;
@@ -186,7 +187,11 @@ export async function compareTwins(
       }
     },
   );
-  await fc.assert(property, { numRuns: Math.ceil(requests / 80), endOnFailure: false });
+  await fc.assert(property, {
+    numRuns: Math.ceil(requests / 80),
+    endOnFailure: false,
+    ...(seed === undefined ? {} : { seed }),
+  });
   return made;
 }
 

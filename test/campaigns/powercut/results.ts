@@ -1,9 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { release } from 'node:os';
-import { fileURLToPath } from 'node:url';
+import { keepResults, repetitionOf } from '../../support/results.ts';
 import type { Outcome } from './run.ts';
-
-const folder = fileURLToPath(new URL('../results/', import.meta.url));
 
 export interface Tally {
   cuts: number;
@@ -51,14 +47,5 @@ export function keep(outcomes: readonly Outcome[], controls: Record<string, { cu
     const { unflushed, lost } = loss;
     return { seed, storage, sectorBytes, log, acknowledged, unflushed, lost };
   });
-  keepResults('powercut', 'KAIO_LONG=1 npm run test:powercut', figures, rows);
-}
-
-/** Writes results/`campaign`.json: the command, what it ran on, its figures, and a row for each of its runs. */
-export function keepResults(campaign: string, command: string, figures: object, rows: readonly object[]): void {
-  const path = `${folder}${campaign}.json`;
-  const head = { campaign, command, kernel: release(), node: process.version, ...figures };
-  const runs = rows.map((row) => `    ${JSON.stringify(row)}`).join(',\n');
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(path, `${JSON.stringify(head, null, 2).slice(0, -2)},\n  "runs": [\n${runs}\n  ]\n}\n`);
+  keepResults('powercut', repetitionOf('npm run test:powercut'), figures, rows);
 }
