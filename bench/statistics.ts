@@ -30,3 +30,8 @@ export function ratio(ours: readonly number[], theirs: readonly number[], better
     greatest: Math.max(...pairs),
   };
 }
+
+/** A ratio as the tables show it: its median, from the least to the greatest. */
+export function ratioText({ median: middle, least, greatest }: Ratio): string {
+  return `${middle.toFixed(2)} (${least.toFixed(2)}-${greatest.toFixed(2)})`;
+}

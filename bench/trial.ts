@@ -63,9 +63,14 @@ export class Trial implements Measured {
     return trial;
   }
 
-  async slice(milliseconds: number): Promise<Slice> {
-    this.#process.stdin!.write(`run ${milliseconds}\n`);
-    return JSON.parse(await this.#line()) as Slice;
+  slice(milliseconds: number): Promise<Slice> {
+    return this.ask(`run ${milliseconds}`);
+  }
+
+  /** Sends a line and reads the line of JSON that answers it. */
+  async ask<Answer>(line: string): Promise<Answer> {
+    this.#process.stdin!.write(`${line}\n`);
+    return JSON.parse(await this.#line()) as Answer;
   }
 
   async #line(): Promise<string> {

@@ -1,36 +1,34 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { fileBytes, type Row } from './rows.ts';
 
-/** The files of a row in the state that it begins with; what is only read is written once and used again. */
-export class Files {
-  readonly #folder: string;
-  readonly #written = new Map<string, number>();
+const FALLOCATE = 'length=$1; shift; for file; do fallocate --length "$length" "$file"; done';
 
-  constructor(folder: string) {
-    this.#folder = folder;
-  }
-
-  /** Returns their paths; another name is another set of them. */
-  prepare(row: Row, name = ''): string[] {
-    const paths = Array.from({ length: row.files }, (_, i) => `${this.#folder}/${name}${i}`);
-    for (const path of paths) this.#prepare(path, row);
+/** Brings the files of a row into the state that it begins with; what is only written over stays. Returns their paths. */
+export function prepare(row: Row, folder: string): string[] {
+  const bytes = fileBytes(row);
+  const paths = Array.from({ length: row.files }, (_, i) => `${folder}/${i}`);
+  if (row.before === 'written') {
+    for (const path of paths) if (statSync(path, { throwIfNoEntry: false })?.size !== bytes) writeWhole(path, bytes);
+    // dd with nothing to copy still gives the file's pages back, so that buffered reads are cold.
+    const cold = ['oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none'];
+    if (!row.direct) for (const path of paths) execFileSync('dd', [`of=${path}`, ...cold]);
     return paths;
   }
-
-  #prepare(path: string, row: Row): void {
-    const bytes = fileBytes(row);
-    if (row.before === 'written') {
-      if (this.#written.get(path) !== bytes) writeWhole(path, bytes);
-      this.#written.set(path, bytes);
-      // dd with nothing to copy still gives the file's pages back, so that buffered reads are cold.
-      execFileSync('dd', [`of=${path}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none']);
-      return;
-    }
-    rmSync(path, { force: true });
-    this.#written.delete(path);
-    if (row.before === 'reserved') execFileSync('fallocate', ['--length', String(bytes), path]);
+  for (const path of paths) rmSync(path, { force: true });
+  // What is left of the files that were here, their blocks to discard among it, should not be done during the run.
+  syncFolder(folder);
+  if (row.before === 'reserved') {
+    execFileSync('sh', ['-c', FALLOCATE, 'sh', String(bytes), ...paths]);
+    syncFolder(folder);
   }
+  return paths;
+}
+
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  fsyncSync(fd);
+  closeSync(fd);
 }
 
 function writeWhole(path: string, bytes: number): void {

@@ -18,14 +18,17 @@ interface Context {
 }
 
 /** What a first attempt at a binding does: everything in one io_submit, on the event loop, and no flag. */
-export const naive: Make = async (row, paths, memoryBytes) => {
-  const fds = openAll(row, paths);
+export const naive: Make = (row, memoryBytes) => {
+  let fds: number[] = [];
   const arena = new Arena(memoryBytes);
   const memory = arena.allocate(memoryBytes);
   let wake: (count: number) => void = () => {};
   const context = contextFor(row.files * row.requests, arena, (count) => wake(count));
   return {
     memory,
+    async open(paths) {
+      fds = openAll(row, paths);
+    },
     run: (steps) =>
       new Promise((resolve) => {
         let open = steps.length;
@@ -36,10 +39,10 @@ export const naive: Make = async (row, paths, memoryBytes) => {
         };
         submitAll(context, row, fds, memory.byteOffset, steps);
       }),
-    async close() {
-      await new Promise<void>((resolve) => context.kernel.destroy(resolve));
+    async shut() {
       for (const fd of fds) closeSync(fd);
     },
+    close: () => new Promise((resolve) => context.kernel.destroy(resolve)),
   };
 };
 
