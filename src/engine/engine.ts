@@ -14,7 +14,7 @@ import { isCopied } from './copy.ts';
 import { Core, IOVECS_PER_SLOT } from './core.ts';
 import { setupError } from './limits.ts';
 import { Live } from './live.ts';
-import { isRead, isWrite, MAX_THREADS, PART_BYTES } from './policy.ts';
+import { EXTENDING_PART_BYTES, isRead, isWrite, MAX_THREADS, PART_BYTES } from './policy.ts';
 import { Pool } from './pool.ts';
 import type { Callback, Request, Shape } from './request.ts';
 import { settle } from './settle.ts';
@@ -356,7 +356,9 @@ export class Engine implements Ending {
   /** Largest part of a request. One that appends goes whole where it can, or others could come in between. */
   #partBytes(request: Request): number {
     if (isCopied(request)) return request.target.append ? this.pool.copyBytes : this.pool.pieceBytes;
-    return request.target.append && isWrite(request.op) ? Number.POSITIVE_INFINITY : PART_BYTES;
+    if (!isWrite(request.op) || request.length <= PART_BYTES) return PART_BYTES;
+    if (request.target.append) return Number.POSITIVE_INFINITY;
+    return request.position + request.length > request.target.size ? EXTENDING_PART_BYTES : PART_BYTES;
   }
 
   #part(request: Request, start: number, length: number): Request {

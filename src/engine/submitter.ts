@@ -50,6 +50,10 @@ export class Submitter {
   #unheard = false;
   #filledBytes = 0;
   #throttled = false;
+  /** All slots were taken; free slots with which the pump then goes on. */
+  #full = false;
+  readonly #roomy: number;
+  #resuming: NodeJS.Timeout | undefined;
   /** Slices that are yet to be watched for sleeps, because one was slow. */
   #suspicion = 0;
   /** Slices in a row that were alone with the kernel and had completed when io_submit returned. */
@@ -74,6 +78,7 @@ export class Submitter {
 
   constructor(core: Core) {
     this.#core = core;
+    this.#roomy = Math.max(1, Math.min(policy.SLICE_REQUESTS, core.depth >> 2));
   }
 
   set completion(completion: Completion) {
@@ -109,6 +114,12 @@ export class Submitter {
 
   /** To be called after a wake. What is pending goes when the callbacks it brought and their microtasks are done. */
   afterWake(): void {
+    // What waits already fills a slice: nothing that the callbacks ask for would make it a better one, and the device may be idle.
+    if (this.#waiting >= policy.SLICE_REQUESTS) this.#pump();
+    this.#scheduleAfterMicrotasks();
+  }
+
+  #scheduleAfterMicrotasks(): void {
     // A nextTick from here would run before the microtasks of what was just resolved; one from a microtask runs after all of them.
     if (this.pending && !this.#scheduled) queueMicrotask(this.#scheduleFromMicrotask);
     this.updateReference();
@@ -139,7 +150,8 @@ export class Submitter {
       this.#waiting++;
       this.#ready.add(target);
     }
-    if (!this.#pumping) this.afterWake();
+    // No pump from here: it would overwrite the completions that are being settled.
+    if (!this.#pumping) this.#scheduleAfterMicrotasks();
   }
 
   /** Asks the kernel to cancel what is in a slot. Its event comes all the same. */
@@ -374,7 +386,7 @@ export class Submitter {
    */
   #blocked(request: Request): boolean {
     const core = this.#core;
-    if (core.slots.free === 0 || (request.target.appending && policy.isWrite(request.op))) return true;
+    if (this.#isFull() || (request.target.appending && policy.isWrite(request.op))) return true;
     const limit = this.#throttled ? policy.RESUME_BYTES : policy.MAX_IN_FLIGHT_BYTES;
     if (core.inFlightBytes > 0 && core.inFlightBytes + request.length > limit) {
       this.#throttled = true;
@@ -389,6 +401,30 @@ export class Submitter {
     core.counters.copyWaits++;
     return true;
   }
+
+  /**
+   * Whether there is no slot or, after that, not yet room for a slice worth submitting: a device that gets one request for each that it
+   * completes may go on like that, and is told of, and tells of, every single one.
+   */
+  #isFull(): boolean {
+    const { free } = this.#core.slots;
+    if (free >= (this.#full ? this.#roomy : 1)) {
+      this.#full = false;
+      return false;
+    }
+    this.#full = true;
+    // What has the other slots may never complete: a poll.
+    if (free > 0) this.#resuming ??= setTimeout(this.#onResume, policy.RESUME_MS).unref();
+    return true;
+  }
+
+  readonly #onResume = (): void => {
+    this.#resuming = undefined;
+    if (!this.#full) return;
+    this.#full = false;
+    this.newTurn();
+    this.#pump();
+  };
 
   #take(request: Request, trying: boolean): void {
     this.#core.slots.take(request);

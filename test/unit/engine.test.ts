@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Engine, RequestOptions } from '../../src/engine/engine.ts';
 import { PART_BYTES } from '../../src/engine/policy.ts';
 import type { Target } from '../../src/engine/target.ts';
@@ -95,6 +95,61 @@ describe('submitting', () => {
     expect(kernel.calls).toEqual([8, 8]);
     kernel.completeAll();
     await done;
+  });
+
+  test('once all slots are taken, the next go as a slice and not one for each that completes', async () => {
+    const { engine, kernel } = fakeEngine({ depth: 128 });
+    const target = fakeTarget();
+    const views = Array.from({ length: 200 }, () => engine.pool.allocate(4096));
+    const done = Promise.all(views.map((view, i) => read(engine, target, i * 4096, view)));
+    while (kernel.inFlight.length < 128) await turn();
+    const before = kernel.calls.length;
+    // On a slow machine the pump would not wait for all of them.
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    for (let i = 0; i < 32; i++) {
+      kernel.complete(kernel.inFlight[0]!, 4096);
+      await turn();
+    }
+    vi.useRealTimers();
+    while (kernel.inFlight.length < 128) await turn();
+    expect(kernel.calls.slice(before)).toEqual([32]);
+    while (kernel.inFlight.length > 0) {
+      kernel.completeAll();
+      await turn();
+    }
+    await done;
+  });
+
+  test('a refusal among many completions does not submit before all of them are settled', async () => {
+    const { engine, kernel } = fakeEngine({ depth: 64 });
+    const target = fakeTarget();
+    const views = Array.from({ length: 200 }, () => engine.pool.allocate(4096));
+    const done = Promise.all(views.map((view, i) => read(engine, target, i * 4096, view)));
+    while (kernel.inFlight.length < 64) await turn();
+    kernel.prompt = true;
+    for (const [i, iocb] of kernel.inFlight.slice(0, 30).entries())
+      kernel.complete(iocb, i === 20 ? -EOPNOTSUPP : 4096);
+    await turn();
+    while (kernel.inFlight.length > 0) {
+      kernel.completeAll();
+      await turn();
+    }
+    expect(await done).toEqual(new Array(200).fill(4096));
+  });
+
+  test('polls that hold nearly all slots do not hold up who waits for one', async () => {
+    const { engine, kernel } = fakeEngine({ depth: 8 });
+    const target = fakeTarget();
+    const polls = Array.from({ length: 7 }, () =>
+      engine.command(IOCB_CMD_POLL, target, 1, undefined, count, undefined),
+    );
+    const done = [0, 512].map((position) => read(engine, target, position, engine.pool.allocate(512)));
+    while (kernel.inFlight.length < 8) await turn();
+    kernel.complete(kernel.inFlight[7]!, 512);
+    await done[0];
+    while (kernel.inFlight.length < 8) await new Promise((resolve) => setTimeout(resolve, 1));
+    kernel.completeAll();
+    await Promise.all([...polls, ...done]);
   });
 
   test('requests beyond the depth wait, and go in order', async () => {
@@ -369,6 +424,15 @@ test('what one request was given, another that uses its record does not have', a
 
 describe('large requests', () => {
   const WHOLE = 4 * PART_BYTES;
+
+  test('that extend the file go whole: a second part could wait for the first', async () => {
+    const { engine, kernel } = fakeEngine();
+    const done = write(engine, fakeTarget({ size: 0 }), 0, engine.pool.allocate(2 * PART_BYTES));
+    while (kernel.inFlight.length < 1) await turn();
+    expect(kernel.inFlight.map(({ nbytes }) => nbytes)).toEqual([2 * PART_BYTES]);
+    kernel.completeAll();
+    expect(await done).toBe(2 * PART_BYTES);
+  });
 
   test('go in parts of at most 512 KiB and come back as one', async () => {
     const { engine, kernel } = fakeEngine();
