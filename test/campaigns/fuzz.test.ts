@@ -78,7 +78,7 @@ describe.concurrent('values of every type', () => {
 });
 
 describe.concurrent('under a fuzzer that looks for code which no input has reached', () => {
-  test.each(['decode', 'layout', 'bench'])(
+  test.each(['decode', 'layout', 'copy', 'bench'])(
     '%s refuses what it cannot read',
     async (target) => {
       const cwd = `${folder}/${target}`;

@@ -1,7 +1,7 @@
 // A coverage-guided fuzzer: it keeps the inputs that reach code which none before has reached, and changes those. V8 itself counts the
 // blocks (Profiler.startPreciseCoverage, as c8 uses it). An input that a target throws for is a failure.
 //
-//   node coverage.js '{"target": "decode" | "layout" | "bench", "seed": 1, "runs": 100000}'
+//   node coverage.js '{"target": "decode" | "layout" | "copy" | "bench", "seed": 1, "runs": 100000}'
 //   node coverage.js '{"target": "decode", "input": BASE64}'       repeats one input
 //
 // It prints a line of JSON: how many inputs ran, how many blocks they reached, and what failed.

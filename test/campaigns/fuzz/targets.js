@@ -1,7 +1,10 @@
 // What the coverage-guided fuzzer calls with bytes: it throws where something is wrong.
 import assert from 'node:assert';
+import { existsSync, writeFileSync } from 'node:fs';
 import { parseOptions } from '../../../dist/cli/bench/options.js';
 import { UsageError } from '../../../dist/cli/command.js';
+import { command as copyCommand } from '../../../dist/cli/copy/command.js';
+import { command as layoutCommand } from '../../../dist/cli/layout/command.js';
 import * as layout from '../../../dist/layout/index.js';
 import { isTyped } from './typed.js';
 
@@ -47,8 +50,6 @@ function split(bytes) {
   };
 }
 
-const { command: layoutCommand } = await import('../../../dist/cli/layout/command.js');
-
 /** `kaio layout ...`: an exit code, or a message about wrong use. No compiler is to be found. */
 async function layoutCli(bytes) {
   const { args, stdin } = split(bytes);
@@ -68,6 +69,21 @@ async function layoutCli(bytes) {
     const code = await layoutCommand.run(args, terminal);
     assert.ok([0, 1, 2].includes(code), `exit code ${code}`);
     assert.ok(!out.includes('undefined') && !out.includes('[object'), out);
+  } catch (error) {
+    mayRefuse(() => {
+      throw error;
+    });
+  }
+}
+
+/** `kaio copy ...` in a folder of small files: an exit code, a message about wrong use, or what the kernel says of such a file. */
+async function copyCli(bytes) {
+  if (!existsSync('source')) writeFileSync('source', Buffer.alloc(5000, 1));
+  const terminal = { out: () => {}, err: () => {}, color: bytes.length % 2 === 0 };
+  const { args } = split(bytes);
+  try {
+    const code = await copyCommand.run(args, terminal);
+    assert.ok([0, 1].includes(code), `exit code ${code}`);
   } catch (error) {
     mayRefuse(() => {
       throw error;
@@ -167,6 +183,12 @@ export const targets = {
       '"abi":',
       layoutJson,
     ],
+  },
+  copy: {
+    of: '/dist/cli/copy/',
+    run: copyCli,
+    corpus: ['source\ncopy', '--force\nsource\ncopy', '--verify\n--no-reflink\nsource\n.', '-f\n--\nsource\n-f'],
+    tokens: ['\n', 'source', 'copy', '.', '-f', '--force', '--verify', '--no-reflink', '--', '-', '=', 'x'.repeat(300)],
   },
   bench: {
     of: '/dist/cli/bench/',
