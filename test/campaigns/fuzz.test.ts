@@ -70,7 +70,7 @@ describe.concurrent('values of every type', () => {
       const reason = fileSystemSkip('ext4');
       skip(reason !== false, String(reason));
       await withFileSystem('ext4', (dir) =>
-        fuzz('api.js', { door: 'kaio', dir, seeds: long ? 50 : 2, calls: CALLS / 2 }),
+        fuzz('api.js', { door: 'kaio', dir, seeds: long ? 100 : 2, calls: CALLS / 2 }),
       );
     },
     HOUR_MS,
