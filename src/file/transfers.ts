@@ -103,7 +103,8 @@ export class Transfers {
       at,
       options,
       buffer,
-      pieces: () => [view.subarray(skip, skip + bytes)],
+      // What was detached has no subarray.
+      pieces: () => [view.byteLength === 0 ? view : view.subarray(skip, skip + bytes)],
       start: (target, place, shape, done) =>
         engine.transfer(op, target, view, skip, bytes, place, options, shape, buffer, done),
     };
@@ -224,7 +225,10 @@ export class Transfers {
     const lead = place % this.#unit;
     const trail = (this.#unit - ((lead + bytes) % this.#unit)) % this.#unit;
     this.#scrap ??= new Uint8Array(this.#unit);
-    const views = [this.#scrap.subarray(0, lead), ...transfer.pieces(), this.#scrap.subarray(0, trail)];
+    const pieces = transfer.pieces();
+    // Memory that went away while the request waited for its turn: what should go there must go nowhere else, and so fails with EFAULT.
+    const whole = pieces.reduce((sum, piece) => sum + piece.byteLength, 0) === bytes;
+    const views = [this.#scrap.subarray(0, lead), ...pieces, this.#scrap.subarray(0, whole ? trail : 0)];
     const moved = (count: number): number => Math.min(Math.max(count - lead, 0), bytes);
     return engine.transferVector(
       IOCB_CMD_PREAD,

@@ -74,6 +74,27 @@ describe('kaio', () => {
     await file.close();
   });
 
+  test('of memory that is transferred away while a read waits for its turn: EFAULT, and of what was gone before: nothing read', async () => {
+    writeFileSync(path, Buffer.alloc(8192));
+    const file = await context.open(path, 'r+', { direct: 'auto' });
+    for (const bytes of [50, 4096]) {
+      // At the file's own position requests go one after another, and 100 is no multiple that direct I/O could begin at.
+      const first = file.read(Buffer.alloc(100), 0, 100, null);
+      const memory = new ArrayBuffer(bytes);
+      const waiting = outcomeOf(() => file.read(Buffer.from(memory), {}));
+      const several = outcomeOf(() => file.readv([Buffer.alloc(10), Buffer.from(memory)]));
+      structuredClone(memory, { transfer: [memory] });
+      const gone = file.read(
+        detached((from) => Buffer.from(from)),
+        {},
+      );
+      await first;
+      expect([await waiting, await several]).toEqual(['EFAULT', 'EFAULT']);
+      expect((await gone).bytesRead).toBe(0);
+    }
+    await file.close();
+  });
+
   test('of what cannot be written as a whole: ERR_INVALID_ARG_TYPE', async () => {
     const file = await context.open(path, 'r+', { direct: 'auto' });
     for (const data of [
