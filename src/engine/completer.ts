@@ -73,7 +73,7 @@ export class Completer {
     const request = core.slots.at(slot)!;
     const { length, trying } = request;
     core.leave(request);
-    if (request.job !== undefined) this.#submitter.jobStep(request);
+    if (request.job !== undefined) this.#submitter.jobs.step(request);
     if (request.plain && res === length) {
       if (trying) memoryOf(request.target, request.op).accepted();
       this.#finish(request, res, 0);

@@ -31,6 +31,10 @@ export class Core {
   unheard = 0;
   /** Bytes that the kernel and the threads have. */
   inFlightBytes = 0;
+  /** Milliseconds of submits, and of copying for them, in this turn of the event loop. */
+  spentMs = 0;
+  /** When the present requests are submitted (performance.now), where latencies are measured; else 0. */
+  nowMs = 0;
   /** What ended this context before its time: an event that belongs to no request. */
   poison: CodedError | undefined = undefined;
 

@@ -1,19 +1,14 @@
 import { constants } from 'node:os';
 import { debug } from '../debug.ts';
-import {
-  IOCB_CMD_POLL,
-  IOCB_CMD_PREAD,
-  IOCB_CMD_PREADV,
-  IOCB_CMD_PWRITEV,
-  IOCB_FLAG_RESFD,
-  RWF_NOWAIT,
-} from '../layout/constants.ts';
-import { channels, type JobMessage, type SubmitMessage } from './channels.ts';
-import { isCopied, openWindow } from './copy.ts';
-import { type Core, IOVECS_PER_SLOT } from './core.ts';
+import { IOCB_CMD_PREAD } from '../layout/constants.ts';
+import { channels, type SubmitMessage } from './channels.ts';
+import type { Core } from './core.ts';
+import { Jobs } from './jobs.ts';
+import { pack, take } from './packing.ts';
 import * as policy from './policy.ts';
 import { TOUCH_BYTES } from './pool.ts';
-import type { Job, Request } from './request.ts';
+import type { Request } from './request.ts';
+import { Room } from './room.ts';
 import { Round } from './round.ts';
 import type { Target } from './target.ts';
 
@@ -36,10 +31,12 @@ export interface Completion {
  */
 export class Submitter {
   readonly #core: Core;
+  readonly #room: Room;
+  /** What goes to the kernel from threads. */
+  readonly jobs: Jobs;
   #completion!: Completion;
-  /** Files with requests to try on the event loop, and files with requests for the threads. */
+  /** Files with requests to try on the event loop. */
   readonly #ready: Round = new Round('ready');
-  readonly #slow: Round = new Round('slow');
   /** Requests that wait to be tried on the event loop. */
   #waiting = 0;
   /** Slots that are packed but for which the kernel had no room. */
@@ -49,11 +46,6 @@ export class Submitter {
   #most = 0;
   #unheard = false;
   #filledBytes = 0;
-  #throttled = false;
-  /** All slots were taken; free slots with which the pump then goes on. */
-  #full = false;
-  readonly #roomy: number;
-  #resuming: NodeJS.Timeout | undefined;
   /** Slices that are yet to be watched for sleeps, because one was slow. */
   #suspicion = 0;
   /** Slices in a row that were alone with the kernel and had completed when io_submit returned. */
@@ -61,24 +53,18 @@ export class Submitter {
   /** Looks in a row for completions that do not wake the loop. */
   #looks = 0;
   #looking = false;
-  /** When the present requests are submitted, where latencies are measured. */
-  #nowMs = 0;
   #scheduled = false;
   #pumping = false;
   #immediate: NodeJS.Immediate | undefined;
-  /** Milliseconds of submits, and submits that looked for completions, in this turn of the event loop. */
-  #spentMs = 0;
+  /** Submits that looked for completions in this turn of the event loop. */
   #rounds = 0;
-  #activeJobs = 0;
-  #remoteJobs = 0;
-  /** Slots of requests that jobs have. */
-  #jobSlots = 0;
   #keepAlive = true;
   #referenced = false;
 
   constructor(core: Core) {
     this.#core = core;
-    this.#roomy = Math.max(1, Math.min(policy.SLICE_REQUESTS, core.depth >> 2));
+    this.#room = new Room(core, this.#onTurn);
+    this.jobs = new Jobs(core, this.#room);
   }
 
   set completion(completion: Completion) {
@@ -87,7 +73,7 @@ export class Submitter {
 
   /** Whether something waits to be submitted. */
   get pending(): boolean {
-    return !this.#ready.empty || !this.#slow.empty || this.#carried.length > 0;
+    return !this.#ready.empty || !this.jobs.empty || this.#carried.length > 0;
   }
 
   /** Queues a request and sees to it that it is submitted at the end of this turn. */
@@ -108,7 +94,7 @@ export class Submitter {
 
   /** To be called when the event loop has turned: completions have come, or an immediate. */
   newTurn(): void {
-    this.#spentMs = 0;
+    this.#core.spentMs = 0;
     this.#rounds = 0;
   }
 
@@ -134,6 +120,10 @@ export class Submitter {
 
   readonly #onImmediate = (): void => {
     this.#immediate = undefined;
+    this.#onTurn();
+  };
+
+  readonly #onTurn = (): void => {
     this.newTurn();
     this.#pump();
   };
@@ -142,9 +132,7 @@ export class Submitter {
   retry(request: Request): void {
     const { target } = request;
     if (request.slow) {
-      if (target.append) target.slow.unshift(request);
-      else target.slow.push(request);
-      this.#slow.add(target);
+      this.jobs.addAgain(request);
     } else {
       target.ready.unshift(request);
       this.#waiting++;
@@ -158,17 +146,6 @@ export class Submitter {
   cancel(slot: number): void {
     this.#core.packer.point(0, slot);
     this.#core.kernel.cancel(0);
-  }
-
-  /** A request of a job has its event. */
-  jobStep(request: Request): void {
-    const job = request.job!;
-    request.job = undefined;
-    this.#jobSlots--;
-    if (--job.open > 0) return;
-    job.target.jobs--;
-    this.#activeJobs--;
-    if (job.target.storage === 'remote') this.#remoteJobs--;
   }
 
   keepAlive(yes: boolean): void {
@@ -201,7 +178,7 @@ export class Submitter {
 
   /** Returns whether there is more to try now: what the drop of an aborted request let go came after its turn. */
   #submitAll(): boolean {
-    if (this.#core.latency !== undefined) this.#nowMs = performance.now();
+    if (this.#core.latency !== undefined) this.#core.nowMs = performance.now();
     this.#submitCarried();
     while (this.#mayGoOn()) {
       const count = this.#fill();
@@ -209,7 +186,7 @@ export class Submitter {
       this.#submitFilled(count);
     }
     const waiting = this.#waiting;
-    this.#dispatchJobs();
+    this.jobs.dispatch(this.#completion);
     this.#listen();
     return this.#waiting > waiting;
   }
@@ -217,7 +194,7 @@ export class Submitter {
   /** Within the budget of this turn; if it is used up, the pump goes on in the next. */
   #mayGoOn(): boolean {
     if (this.#ready.empty || this.#core.poison !== undefined) return false;
-    if (this.#spentMs < policy.TURN_BUDGET_MS) return true;
+    if (this.#core.spentMs < policy.TURN_BUDGET_MS) return true;
     if (this.#immediate === undefined) {
       this.#core.counters.yielded++;
       this.#immediate = setImmediate(this.#onImmediate);
@@ -247,7 +224,7 @@ export class Submitter {
     const before = counters.totalSubmitMs;
     const reaped = this.#submitSlice(count, most);
     const tookMs = counters.totalSubmitMs - before;
-    this.#spentMs += tookMs;
+    this.#core.spentMs += tookMs;
     if (tookMs > counters.longestSubmitMs) counters.longestSubmitMs = tookMs;
     if (channels.submit.hasSubscribers) {
       const message: SubmitMessage = { count, durationMs: tookMs, ...this.#core.load };
@@ -323,6 +300,7 @@ export class Submitter {
 
   /** Packs requests of one file until its turn is over. Returns how many the slice has then. */
   #fillFrom(target: Target, from: number): number {
+    const core = this.#core;
     let count = from;
     const end = Math.min(this.#filledBytes + policy.TURN_BYTES, policy.SLICE_BYTES);
     while (count < this.#most && this.#filledBytes < end) {
@@ -334,19 +312,19 @@ export class Submitter {
         continue;
       }
       const way = this.#wayOf(request);
-      if (way !== policy.OFFLOAD && this.#blocked(request)) break;
+      if (way !== policy.OFFLOAD && this.#room.isMissing(request)) break;
       this.#shift(target);
       if (way === policy.OFFLOAD) {
-        this.#setAside(request);
+        this.jobs.add(request);
         continue;
       }
       if (request.broken) {
         this.#completion.fail(request);
         continue;
       }
-      this.#take(request, way === policy.TRY);
+      take(core, request, way === policy.TRY);
       this.#slice[count] = request.slot;
-      this.#pack(request, count++, this.#unheard && policy.isTransfer(request.op));
+      pack(core, request, count++, this.#unheard && policy.isTransfer(request.op));
       this.#filledBytes += this.#weight(request);
     }
     return count;
@@ -373,100 +351,6 @@ export class Submitter {
     // What is written was filled by somebody, so its pages are there.
     if (at === -1 || !policy.isRead(op) || this.#core.pool.touch(at, length)) return length;
     return length * policy.UNTOUCHED_WEIGHT;
-  }
-
-  #setAside(request: Request): void {
-    request.target.slow.push(request);
-    this.#slow.add(request.target);
-  }
-
-  /**
-   * Whether there is an append before this one, no slot, no room in flight or no room to copy for this request. If there is, the room to
-   * copy is its own.
-   */
-  #blocked(request: Request): boolean {
-    const core = this.#core;
-    if (this.#isFull() || (request.target.appending && policy.isWrite(request.op))) return true;
-    const limit = this.#throttled ? policy.RESUME_BYTES : policy.MAX_IN_FLIGHT_BYTES;
-    if (core.inFlightBytes > 0 && core.inFlightBytes + request.length > limit) {
-      this.#throttled = true;
-      return true;
-    }
-    this.#throttled = false;
-    if (request.plain || !isCopied(request) || request.window !== -1 || request.length === 0) return false;
-    const begun = performance.now();
-    const open = openWindow(core, request);
-    this.#spentMs += performance.now() - begun;
-    if (open) return false;
-    core.counters.copyWaits++;
-    return true;
-  }
-
-  /**
-   * Whether there is no slot or, after that, not yet room for a slice worth submitting: a device that gets one request for each that it
-   * completes may go on like that, and is told of, and tells of, every single one.
-   */
-  #isFull(): boolean {
-    const { free } = this.#core.slots;
-    if (free >= (this.#full ? this.#roomy : 1)) {
-      this.#full = false;
-      return false;
-    }
-    this.#full = true;
-    // What has the other slots may never complete: a poll.
-    if (free > 0) this.#resuming ??= setTimeout(this.#onResume, policy.RESUME_MS).unref();
-    return true;
-  }
-
-  readonly #onResume = (): void => {
-    this.#resuming = undefined;
-    if (!this.#full) return;
-    this.#full = false;
-    this.newTurn();
-    this.#pump();
-  };
-
-  #take(request: Request, trying: boolean): void {
-    this.#core.slots.take(request);
-    this.#core.inFlightBytes += request.length;
-    // On xfs, direct appends in flight together all go to where the file ended when they were submitted (xfs_file_write_checks).
-    if (request.target.append && policy.isWrite(request.op)) request.target.appending = true;
-    request.trying = trying;
-    // The first attempt counts: what a refusal costs is part of the latency.
-    if (this.#nowMs !== 0 && request.submittedMs === 0) request.submittedMs = this.#nowMs;
-  }
-
-  #pack(request: Request, index: number, unheard: boolean): void {
-    const core = this.#core;
-    const { slot, op, target, trying, rwFlags } = request;
-    let buffer = request.pool;
-    let nbytes = request.length;
-    if (request.window !== -1) {
-      buffer = request.window;
-    } else if (op === IOCB_CMD_PREADV || op === IOCB_CMD_PWRITEV) {
-      buffer = slot * IOVECS_PER_SLOT;
-      nbytes = this.#packVector(request, buffer);
-    } else if (op === IOCB_CMD_POLL) {
-      nbytes = 0;
-    }
-    if (buffer === -1) buffer = 0;
-    let { flags } = request;
-    if (unheard) {
-      request.unheard = true;
-      core.unheard++;
-    } else {
-      flags |= IOCB_FLAG_RESFD;
-    }
-    const bits = trying ? rwFlags | RWF_NOWAIT : rwFlags;
-    core.packer.pack(index, slot, op, target.fd, buffer, nbytes, request.position, bits, request.reqprio, flags);
-  }
-
-  #packVector(request: Request, first: number): number {
-    const vector = request.vector!;
-    for (let i = 0; i < vector.length; i++) {
-      this.#core.packer.vector(first + i, vector[i]!.byteOffset, vector[i]!.byteLength);
-    }
-    return vector.length;
   }
 
   /** Submits a slice whatever the kernel says of single requests: a bad one fails alone. Returns how many events were reaped. */
@@ -532,67 +416,5 @@ export class Submitter {
       core.packer.point(count++, slot);
     }
     return count;
-  }
-
-  // ---- Threads -------------------------------------------------------------------------------------------------------------
-
-  #dispatchJobs(): void {
-    let turns = this.#slow.size;
-    while (turns-- > 0 && this.#activeJobs < policy.MAX_JOBS) {
-      const target = this.#slow.next()!;
-      while (this.#mayStartJob(target) && this.#startJob(target));
-      if (target.slow.head !== undefined) this.#slow.add(target);
-    }
-  }
-
-  /** Jobs leave half of the slots to the event loop; and storage that may hang never has the last thread, so that others go on. */
-  #mayStartJob(target: Target): boolean {
-    if (target.jobs >= target.maxJobs || this.#activeJobs >= policy.MAX_JOBS) return false;
-    if (this.#jobSlots > 0 && this.#jobSlots >= this.#core.depth >> 1) return false;
-    return target.storage !== 'remote' || this.#remoteJobs < policy.MAX_THREADS - 1;
-  }
-
-  /** Gives a thread the next requests of a file. A job never has more than an eighth of the slots: a blocked one keeps them. */
-  #startJob(target: Target): boolean {
-    const core = this.#core;
-    const most = Math.min(policy.JOB_REQUESTS, Math.max(1, core.depth >> 3));
-    const job: Job = { target, open: 0 };
-    while (job.open < most) {
-      const request = target.slow.head;
-      if (request === undefined) break;
-      if ((request.parent ?? request).settled) {
-        target.slow.shift();
-        this.#completion.drop(request);
-        continue;
-      }
-      if (this.#blocked(request)) break;
-      target.slow.shift();
-      if (request.broken) {
-        this.#completion.fail(request);
-        continue;
-      }
-      this.#take(request, false);
-      if (request.op === IOCB_CMD_PREAD && request.pool !== -1) core.pool.touch(request.pool, request.length);
-      this.#pack(request, job.open++, false);
-      request.job = job;
-      this.#slice[job.open - 1] = request.slot;
-    }
-    if (job.open === 0) return false;
-    target.jobs++;
-    this.#activeJobs++;
-    this.#jobSlots += job.open;
-    if (target.storage === 'remote') this.#remoteJobs++;
-    core.counters.jobs++;
-    core.counters.submittedOffThread += job.open;
-    if (channels.job.hasSubscribers) {
-      const message: JobMessage = { count: job.open, fd: target.fd, path: target.path };
-      channels.job.publish(message);
-    }
-    debug('%s: %d requests go to a thread', target.path ?? target.fd, job.open);
-    const error = core.kernel.offload(0, job.open);
-    if (error === 0) return true;
-    // No thread can be made at all: each request says so.
-    for (const slot of this.#slice.slice(0, job.open)) this.#completion.finishSlot(slot, error, 0);
-    return false;
   }
 }
