@@ -30,8 +30,9 @@ export interface WriteFileOptions extends ObjectEncodingOptions, Abortable {
 
 /** Longest file that is read as a whole, in bytes, as Node has it. */
 const MAX_BYTES = 2 ** 31 - 1;
-/** Read at once where the size is not known. */
+/** Read at once where the size is not known: at first, and then as much as there is by now, up to the second. */
 const UNKNOWN_BYTES = 65536;
+const MOST_UNKNOWN_BYTES: number = 8 * 1024 * 1024;
 
 /** The options of `readFile`, which may be just the encoding. Throws as Node does. */
 export function checkReadOptions(options: unknown): ReadFileOptions {
@@ -95,11 +96,14 @@ async function filled(bytes: number, read: ReadOn): Promise<Buffer<ArrayBuffer>>
 
 async function collected(read: ReadOn): Promise<Buffer<ArrayBuffer>> {
   const chunks: Buffer<ArrayBuffer>[] = [];
-  for (let total = 0; ; total += UNKNOWN_BYTES) {
-    const chunk = Buffer.allocUnsafeSlow(UNKNOWN_BYTES);
+  for (let total = 0; ; ) {
+    const chunk = Buffer.allocUnsafeSlow(Math.min(Math.max(UNKNOWN_BYTES, total), MOST_UNKNOWN_BYTES));
     const bytes = await fill(chunk, total, read);
     chunks.push(chunk.subarray(0, bytes));
-    if (bytes < UNKNOWN_BYTES) return Buffer.concat(chunks);
+    total += bytes;
+    if (bytes < chunk.byteLength) return Buffer.concat(chunks);
+    // A file without an end, or one that others extend: it must not take all the memory there is.
+    if (total > MAX_BYTES) throw fileTooLarge(total);
   }
 }
 
