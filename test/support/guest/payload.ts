@@ -38,7 +38,7 @@ function compileTests(folder: string): void {
   ]);
   cpSync(join(out, 'test'), join(folder, 'test'), { recursive: true });
   run('rm', ['-r', out]);
-  for (const part of ['fault', 'lifecycle', 'support/c']) {
+  for (const part of ['fault', 'lifecycle', 'long/soak', 'support/c']) {
     const plain = (source: string) => !source.endsWith('.ts');
     cpSync(join(root, 'test', part), join(folder, 'test', part), { recursive: true, filter: plain });
   }
