@@ -41,7 +41,7 @@ interface Left {
 const { KAIO_LONG, KAIO_SEED = '1' } = process.env;
 const RUNS = KAIO_LONG === undefined ? 1 : 25;
 /** Where a process takes seconds to begin, one pair of a state and an end in so many; KAIO_SEED says which. */
-const SHARE = patience === 1 ? 1 : 4;
+const SHARE = patience === 1 ? 1 : 7;
 /** What a victim's contexts are made for. Those of other processes are smaller, or do not stay. */
 const QUOTA = 8192;
 const SLOW_WRITE_MS = 200;
@@ -116,7 +116,7 @@ function stateSkip(state: State): string | false {
   return state === 'offthread' && fuseSkip();
 }
 
-/** Each state and each end is in every share: the pairs go along the diagonals of their table. */
+/** The pairs of a share go along the diagonals of their table: each has all ends, and with seven seeds in a row there are all pairs. */
 function cells(contexts: number, which: readonly State[]): Cell[] {
   const places = ['main', 'worker'] as const;
   return places.flatMap((where) =>
