@@ -269,7 +269,8 @@ const contextRows: Record<string, Row> = {
   },
   stats: { run: ({ context }) => same(context.stats().depth, 1), ...anytime },
   ref: { run: ({ context }) => same(context.ref(), context), ...anytime },
-  unref: { run: ({ context }) => same(context.unref(), context), ...anytime },
+  // And back: what the next states wait for would not keep the process.
+  unref: { run: ({ context }) => same(context.unref().ref(), context), ...anytime },
   close: { run: async ({ context }) => same(await context.close(), undefined), ...anytime },
   '[Symbol.asyncDispose]': {
     run: async ({ context }) => same(await context[Symbol.asyncDispose](), undefined),

@@ -180,7 +180,7 @@ process.exit(0);
 /** What came of the tests in a guest. */
 export interface TestRun extends GuestRun {
   tests: TestReport[];
-  /** Complaints of the kernel: warnings, bugs, hung tasks. */
+  /** Complaints of the kernel: warnings, bugs, hung tasks, memory that was not enough. */
   complaints: string[];
   /** What tests reported in lines that begin with @@answers: a place, and what it answers to questions. */
   answers: Record<string, Record<string, string>>;
@@ -199,7 +199,7 @@ export async function runTests(
 ): Promise<TestRun> {
   const each = files.map((file) => {
     const path = file.replace(/\.ts$/, '.js');
-    return `echo '@@file ${path}'; timeout -s KILL ${FILE_SECONDS} node run.js ./${path} || echo '@@failed ${path}'`;
+    return `echo '@@file ${path}'; timeout -s KILL ${FILE_SECONDS} node run.js ./${path} || echo "@@failed ${path} $?"`;
   });
   // What replays a run, and how long it is; test/campaigns/devices.
   const { KAIO_SEED = String(seed), KAIO_LOAD = '100' } = process.env;
@@ -207,14 +207,16 @@ export async function runTests(
     `export KAIO_TEST_TIMEOUT_MS=300000 KAIO_PATIENCE=8 KAIO_SEED=${KAIO_SEED} KAIO_LOAD=${KAIO_LOAD}`,
     before,
     ...each,
-    `dmesg | grep -E 'WARNING:|BUG:|Oops|blocked for more than|Call Trace' | sed 's/^/@@kernel /'`,
+    `dmesg | grep -E 'WARNING:|BUG:|Oops|blocked for more than|Call Trace|Out of memory' | sed 's/^/@@kernel /'`,
   ];
   const run = await runGuest({ ...options, files: { ...options.files, 'run.js': RUN_FILE }, script: lines.join('\n') });
   const read = (word: string) =>
     [...run.output.matchAll(new RegExp(`@@${word} (.*?)\\r?$`, 'gm'))].map(([, text]) => text!);
   const tests = read('test').map((text) => JSON.parse(text) as TestReport);
-  for (const file of read('failed')) {
-    tests.push({ file, name: '(process)', state: 'fail', note: 'the process died or did not end', durationMs: 0 });
+  for (const text of read('failed')) {
+    const [file, status] = text.split(' ') as [string, string];
+    // timeout(1) hands on the status, of a signal as a shell does: 137 is that of its own SIGKILL.
+    tests.push({ file, name: '(process)', state: 'fail', note: `its process ended with ${status}`, durationMs: 0 });
   }
   const answers: TestRun['answers'] = {};
   for (const text of read('answers')) {

@@ -68,10 +68,16 @@ export interface TestReport {
   durationMs: number;
 }
 
+/** Where objects are compared, the message alone does not say how they differ. */
+function describeError({ message, stack, actual }: { message: string; stack?: string; actual?: unknown }): string {
+  const found = typeof actual === 'string' ? `\nfound: ${actual}` : '';
+  return (stack ?? message) + found;
+}
+
 function reportsOf(tasks: readonly Task[], file: string, prefix = ''): TestReport[] {
   return tasks.flatMap((task) => {
     const name = prefix + task.name;
-    const error = task.result?.errors?.map(({ message, stack }) => stack ?? message).join('\n');
+    const error = task.result?.errors?.map(describeError).join('\n');
     if (task.type === 'suite') {
       const own: TestReport[] = error === undefined ? [] : [{ file, name, state: 'fail', note: error, durationMs: 0 }];
       return [...own, ...reportsOf(task.tasks, file, `${name} > `)];
@@ -112,7 +118,7 @@ export async function runFile(path: string, timeoutMs: number): Promise<TestRepo
   };
   const files: File[] = await startTests([path], runner);
   return files.flatMap((file) => {
-    const error = file.result?.errors?.map(({ message, stack }) => stack ?? message).join('\n');
+    const error = file.result?.errors?.map(describeError).join('\n');
     const own: TestReport[] =
       error === undefined ? [] : [{ file: path, name: '(file)', state: 'fail', note: error, durationMs: 0 }];
     return [...own, ...reportsOf(file.tasks, path)];
