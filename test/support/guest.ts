@@ -201,15 +201,19 @@ export async function runTests(
     const path = file.replace(/\.ts$/, '.js');
     return `echo '@@file ${path}'; timeout -s KILL ${FILE_SECONDS} node run.js ./${path} || echo "@@failed ${path} $?"`;
   });
+  const { flags } = machines[options.kernel.architecture];
+  const preload = flags === undefined ? '' : `require('node:v8').setFlagsFromString('${flags}');`;
   // What replays a run, and how long it is; test/campaigns/devices.
   const { KAIO_SEED = String(seed), KAIO_LOAD = '100' } = process.env;
   const lines = [
     `export KAIO_TEST_TIMEOUT_MS=300000 KAIO_PATIENCE=8 KAIO_SEED=${KAIO_SEED} KAIO_LOAD=${KAIO_LOAD}`,
+    flags === undefined ? '' : 'export NODE_OPTIONS="--require=/kaio/flags.cjs"',
     before,
     ...each,
     `dmesg | grep -E 'WARNING:|BUG:|Oops|blocked for more than|Call Trace|Out of memory' | sed 's/^/@@kernel /'`,
   ];
-  const run = await runGuest({ ...options, files: { ...options.files, 'run.js': RUN_FILE }, script: lines.join('\n') });
+  const own = { 'run.js': RUN_FILE, 'flags.cjs': preload };
+  const run = await runGuest({ ...options, files: { ...options.files, ...own }, script: lines.join('\n') });
   const read = (word: string) =>
     [...run.output.matchAll(new RegExp(`@@${word} (.*?)\\r?$`, 'gm'))].map(([, text]) => text!);
   const tests = read('test').map((text) => JSON.parse(text) as TestReport);
