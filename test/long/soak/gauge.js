@@ -93,7 +93,7 @@ function judgeLatency(samples, span) {
 /** Judges quiet samples: what is not flat. The first quarter of them is the warm-up. */
 export function judge(samples) {
   const after = samples.slice(Math.ceil(samples.length / 4));
-  const span = after.at(-1).seconds - after[0].seconds;
+  const span = after.length === 0 ? 0 : after.at(-1).seconds - after[0].seconds;
   const rises = {};
   const faults = after.length < 3 ? ['too few samples to judge'] : [];
   for (const [name, most] of Object.entries(mayRise(span))) {
