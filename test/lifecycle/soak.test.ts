@@ -6,13 +6,13 @@ import { soak } from '../support/soak.ts';
 
 const folder = scratchFolder();
 
-/** Long enough for a few rounds, each of which starts every worker once. */
-const SECONDS = patience === 1 ? 15 : 60;
+/** Long enough for a few rounds, each of which starts every worker once: where that takes seconds, there is one. */
+const size = patience === 1 ? { seconds: 15, workers: 2 } : { seconds: 90, workers: 1 };
 
 test(
   'seconds of mixed load with aborts, closes and restarts leave nothing behind',
   async () => {
-    await soak({ folder: `${folder}/soak`, seconds: SECONDS, cores: 1, workers: 2, seed: 1 });
+    await soak({ folder: `${folder}/soak`, ...size, cores: 1, seed: 1 });
   },
   150_000 * patience,
 );
