@@ -66,6 +66,8 @@ export function obstacle(kernel: Kernel, packages: readonly string[] = []): stri
   }
 }
 
+const PROCESSORS = 2;
+
 const SETUP = `
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root KAIO_TEST_DIR=/mnt/test TMPDIR=/mnt/tmp
 /bin/busybox --install -s /opt/busybox
@@ -92,7 +94,7 @@ poweroff -f
 
 /** Boots a guest, runs its script and returns what it printed. One at a time: an emulated machine takes all the processor there is. */
 export async function runGuest(options: GuestOptions): Promise<GuestRun> {
-  const { kernel, packages = [], disks = [1024], memory = 1536, files = {}, script, timeLimitMs } = options;
+  const { kernel, packages = [], disks = [1024], memory = 2048, files = {}, script, timeLimitMs } = options;
   const { architecture } = kernel;
   const machine = machines[architecture];
   const boot = bootFiles(kernel);
@@ -121,7 +123,7 @@ export async function runGuest(options: GuestOptions): Promise<GuestRun> {
     ]);
     const [command, ...arguments_] = [
       ...machine.qemu,
-      ...['-accel', 'tcg,thread=multi', '-smp', '2', '-m', String(memory)],
+      ...['-accel', 'tcg,thread=multi', '-smp', String(PROCESSORS), '-m', String(memory)],
       ...['-nographic', '-no-reboot', '-nodefaults', '-serial', 'stdio'],
       ...['-kernel', boot.kernel, '-initrd', boot.initrd],
       ...['-append', `console=${machine.console} quiet loglevel=1 panic=-1`],
@@ -189,6 +191,15 @@ export interface TestRun extends GuestRun {
 /** A file of tests that takes longer is ended. */
 const FILE_SECONDS = 1200;
 
+/** Runs one file of tests, and prints what it said when it is done, for others run beside it. */
+const ONE_FILE = `
+echo "@@file $1"
+said=$(mktemp)
+timeout -s KILL ${FILE_SECONDS} node run.js "./$1" < /dev/null > $said 2>&1 || echo "@@failed $1 $?" >> $said
+flock /run/printing cat $said
+rm $said
+`;
+
 /**
  * Runs test files (paths from the repository's root, with .ts) in a guest, each in a process of its own as vitest does. `seed` is what
  * KAIO_SEED is in the guest, unless it is set here.
@@ -197,10 +208,11 @@ export async function runTests(
   files: readonly string[],
   { script: before = '', seed = 1, ...options }: Omit<GuestOptions, 'script'> & { script?: string; seed?: number },
 ): Promise<TestRun> {
-  const each = files.map((file) => {
-    const path = file.replace(/\.ts$/, '.js');
-    return `echo '@@file ${path}'; timeout -s KILL ${FILE_SECONDS} node run.js ./${path} || echo "@@failed ${path} $?"`;
-  });
+  const paths = files.map((file) => file.replace(/\.ts$/, '.js'));
+  const inGuest = (path: string) => path.endsWith('.guest.js');
+  // Those that only a guest can run disturb its devices. Of the others there are as many at a time as it has processors, as with vitest.
+  const together = paths.filter((path) => !inGuest(path)).reverse();
+  const alone = paths.filter(inGuest);
   const { flags } = machines[options.kernel.architecture];
   const preload = flags === undefined ? '' : `require('node:v8').setFlagsFromString('${flags}');`;
   // What replays a run, and how long it is; test/campaigns/devices.
@@ -209,10 +221,13 @@ export async function runTests(
     `export KAIO_TEST_TIMEOUT_MS=300000 KAIO_PATIENCE=8 KAIO_SEED=${KAIO_SEED} KAIO_LOAD=${KAIO_LOAD}`,
     flags === undefined ? '' : 'export NODE_OPTIONS="--require=/kaio/flags.cjs"',
     before,
-    ...each,
+    ...(together.length > 0
+      ? [`printf '%s\\n' ${together.join(' ')} | busybox xargs -n 1 -P ${PROCESSORS} sh one.sh`]
+      : []),
+    ...alone.map((path) => `sh one.sh ${path}`),
     `dmesg | grep -E 'WARNING:|BUG:|Oops|blocked for more than|Call Trace|Out of memory' | sed 's/^/@@kernel /'`,
   ];
-  const own = { 'run.js': RUN_FILE, 'flags.cjs': preload };
+  const own = { 'run.js': RUN_FILE, 'one.sh': ONE_FILE, 'flags.cjs': preload };
   const run = await runGuest({ ...options, files: { ...options.files, ...own }, script: lines.join('\n') });
   const read = (word: string) =>
     [...run.output.matchAll(new RegExp(`@@${word} (.*?)\\r?$`, 'gm'))].map(([, text]) => text!);

@@ -24,6 +24,8 @@ const [, , dir] = process.argv;
 const SAMPLE_MS = Math.min(5000, (seconds * 1000) / 12);
 /** From one quiet sample to the next. */
 const ROUND_MS = Math.min(30_000, (seconds * 1000) / 10);
+/** Fewer cannot be judged, however long they took. */
+const FEWEST_ROUNDS = 4;
 const WORKER_MOST_MS = Math.min(8000, ROUND_MS / 2);
 /** Less than a context has, and more than anything else. */
 const ADDRESSES_MIB = 5000;
@@ -195,8 +197,9 @@ const samples = [];
 // Whatever the first use opens for good is open after a round.
 await round(performance.now() + 500);
 const baseline = await quiet(undefined);
-while (performance.now() - started < seconds * 1000) {
-  await round(Math.min(started + seconds * 1000, performance.now() + ROUND_MS));
+while (performance.now() - started < seconds * 1000 || samples.length < FEWEST_ROUNDS) {
+  const now = performance.now();
+  await round(Math.min(Math.max(started + seconds * 1000, now + ROUND_MS / 2), now + ROUND_MS));
   samples.push(await quiet(baseline));
 }
 clearInterval(governor);

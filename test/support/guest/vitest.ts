@@ -113,7 +113,7 @@ export async function runFile(path: string, timeoutMs: number): Promise<TestRepo
       strictTags: false,
     },
     importFile: (file) => import(file),
-    // If the guest hangs, its log says where.
+    // If one hangs, the log says which.
     onBeforeRunTask: (test) => console.log(`@@begins ${test.name}`),
   };
   const files: File[] = await startTests([path], runner);
