@@ -68,9 +68,11 @@ const runs: readonly Run[] = [
 
 const folder = scratchFolder();
 
-/** An emulated machine takes each run in one of the two ways of reaping, and with the next KAIO_SEED in the other. */
+/** The faults are the library's, whatever the kernel is. Where a process takes seconds to begin, one run in so many; KAIO_SEED says which. */
+const SHARE = patience === 1 ? 1 : 7;
+
 function taken(run: number, ring: number): boolean {
-  return patience === 1 || (run + ring + Number(KAIO_SEED)) % 2 === 0;
+  return (2 * run + ring + Number(KAIO_SEED)) % SHARE === 0;
 }
 
 describe.each([
@@ -107,8 +109,8 @@ describe.each([
   );
 });
 
-if (patience > 1) {
-  test('the other way of reaping of each run', ({ skip }) => {
-    skip(true, 'this machine is emulated and takes one way for each; another KAIO_SEED takes the other');
+if (SHARE > 1) {
+  test('the other runs', ({ skip }) => {
+    skip(true, `this machine is emulated and takes one run in ${SHARE}; another KAIO_SEED takes others`);
   });
 }
