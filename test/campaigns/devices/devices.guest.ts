@@ -7,7 +7,7 @@ import { dist, runNode } from '../../support/child.ts';
 import { type Later, mount, run, temporaryFolder, unmount } from '../../support/mounts.ts';
 import { undoing } from '../../support/undo.ts';
 import { BLOCK_BYTES, fill, Ledger, Load, progress } from './ledger.ts';
-import { loadModule, Mapped, newDisk, SECTOR_BYTES, sectorsOf } from './mapper.ts';
+import { loadModule, Mapped, moduleSkip, newDisk, SECTOR_BYTES, sectorsOf } from './mapper.ts';
 
 /** A disk of the guest that nobody uses. */
 const DISK = '/dev/kaio/disk1';
@@ -279,7 +279,9 @@ describe.each(['ring', 'io_getevents'])('events read from the %s', (reap) => {
   });
 });
 
-test('scsi_debug: a medium error is ENODATA for those who meet it', async () => {
+test('scsi_debug: a medium error is ENODATA for those who meet it', async ({ skip }) => {
+  const reason = moduleSkip('scsi_debug');
+  skip(reason !== false, String(reason));
   await undoing(async (later) => {
     run('modprobe', 'sd_mod');
     const { path } = await scsiDisk(later);
@@ -295,7 +297,9 @@ test('scsi_debug: a medium error is ENODATA for those who meet it', async () => 
   });
 });
 
-test('a disk that vanishes under load fails every request, and nothing waits for it', async () => {
+test('a disk that vanishes under load fails every request, and nothing waits for it', async ({ skip }) => {
+  const reason = moduleSkip('scsi_debug');
+  skip(reason !== false, String(reason));
   await undoing(async (later) => {
     run('modprobe', 'sd_mod');
     const { path, sysfs } = await scsiDisk(later);
@@ -326,7 +330,9 @@ async function scsiDisk(later: Later): Promise<ScsiDisk> {
   return { path: `/dev/${name}`, sysfs: `/sys/block/${name}/device` };
 }
 
-test('null_blk: bad blocks in a queue of many fail alone', async () => {
+test('null_blk: bad blocks in a queue of many fail alone', async ({ skip }) => {
+  const reason = moduleSkip('null_blk');
+  skip(reason !== false, String(reason));
   await undoing(async (later) => {
     loadModule(later, 'null_blk', 'nr_devices=0');
     run('mount', '-t', 'configfs', 'none', '/sys/kernel/config');

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { type Later, run } from '../../support/mounts.ts';
 
@@ -41,6 +42,11 @@ export class Mapped {
 /** The size of a block device, in sectors. */
 export function sectorsOf(device: string): number {
   return Number(run('blockdev', '--getsz', device));
+}
+
+/** Why there can be no devices of a module, or false: some builds of a kernel leave it out. */
+export function moduleSkip(name: string): string | false {
+  return spawnSync('modinfo', [name]).status === 0 ? false : `this kernel comes without ${name}`;
 }
 
 /** Makes a module's devices. They go with the module. */
