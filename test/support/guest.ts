@@ -213,13 +213,12 @@ export async function runTests(
   // Those that only a guest can run disturb its devices. Of the others there are as many at a time as it has processors, as with vitest.
   const together = paths.filter((path) => !inGuest(path)).reverse();
   const alone = paths.filter(inGuest);
-  const { flags } = machines[options.kernel.architecture];
-  const preload = flags === undefined ? '' : `require('node:v8').setFlagsFromString('${flags}');`;
+  const { preload = '' } = machines[options.kernel.architecture];
   // What replays a run, and how long it is; test/campaigns/devices.
   const { KAIO_SEED = String(seed), KAIO_LOAD = '100' } = process.env;
   const lines = [
     `export KAIO_TEST_TIMEOUT_MS=300000 KAIO_PATIENCE=8 KAIO_SEED=${KAIO_SEED} KAIO_LOAD=${KAIO_LOAD}`,
-    flags === undefined ? '' : 'export NODE_OPTIONS="--require=/kaio/flags.cjs"',
+    preload === '' ? '' : 'export NODE_OPTIONS=--require=/kaio/preload.cjs',
     before,
     ...(together.length > 0
       ? [`printf '%s\\n' ${together.join(' ')} | busybox xargs -n 1 -P ${PROCESSORS} sh one.sh`]
@@ -227,7 +226,7 @@ export async function runTests(
     ...alone.map((path) => `sh one.sh ${path}`),
     `dmesg | grep -E 'WARNING:|BUG:|Oops|blocked for more than|Call Trace|Out of memory' | sed 's/^/@@kernel /'`,
   ];
-  const own = { 'run.js': RUN_FILE, 'one.sh': ONE_FILE, 'flags.cjs': preload };
+  const own = { 'run.js': RUN_FILE, 'one.sh': ONE_FILE, 'preload.cjs': preload };
   const run = await runGuest({ ...options, files: { ...options.files, ...own }, script: lines.join('\n') });
   const read = (word: string) =>
     [...run.output.matchAll(new RegExp(`@@${word} (.*?)\\r?$`, 'gm'))].map(([, text]) => text!);

@@ -1,6 +1,6 @@
 /** Storage of other machines, which here are this one: a network block device, and NFS. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { natureOf } from '../../../src/file/storage.ts';
 import { AioContext } from '../../../src/index.ts';
@@ -102,13 +102,9 @@ function networkFolder(later: Later): string {
   later(() => run('exportfs', '-ua'));
   const daemon = spawn('rpc.mountd', ['--foreground', '--no-udp', '-N', '3'], { stdio: 'ignore' });
   later(() => daemon.kill('SIGKILL'));
-  // Version 4 alone needs no port mapper.
-  run('rpc.nfsd', '--no-udp', '--no-nfs-version', '3', '--nfs-version', '4.2', '4');
+  // Version 4 alone needs no port mapper. A server that has just begun lets clients of its former life come first, for 10 s at least.
+  run('rpc.nfsd', '--grace-time', '10', '--no-udp', '--no-nfs-version', '3', '--nfs-version', '4.2', '4');
   later(() => run('rpc.nfsd', '0'));
-  // A server that has just begun lets clients of its former life come first, for 90 s, unless it knows that there were none; newer
-  // kernels answer EBUSY where that time is over.
-  const grace = '/proc/fs/nfsd/v4_end_grace';
-  if (!readFileSync(grace, 'utf8').startsWith('Y')) writeFileSync(grace, 'Y');
   mount(later, 'nfs4', '127.0.0.1:/', mounted, 'vers=4.2,sec=sys,soft,timeo=100,retrans=2');
   return mounted;
 }
