@@ -20,6 +20,19 @@ export function contextCount(pid: number | 'self' = 'self'): number {
   return readFileSync(`/proc/${pid}/maps`, 'utf8').match(/\/\[aio\]/g)?.length ?? 0;
 }
 
+/** Whether other processes than this one have contexts: with these they have a part of `fs.aio-nr`, which then says little. */
+export function othersHaveContexts(): boolean {
+  return readdirSync('/proc').some((name) => {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) return false;
+    try {
+      return contextCount(Number(name)) > 0;
+    } catch {
+      // It has ended, or is not ours to look at.
+      return false;
+    }
+  });
+}
+
 /** Waits until a condition holds; false where it does not within the limit. */
 export async function eventually(condition: () => boolean, limitMs = 5000): Promise<boolean> {
   const end = performance.now() + limitMs;
