@@ -6,7 +6,7 @@ export interface AioStats {
   depth: number;
   /** Requests that wait for a slot, for their turn or for a thread; an estimate while large requests go in parts. */
   queued: number;
-  /** Parts that the kernel or a submitting thread has; a large request goes in parts of up to 512 KiB. */
+  /** Parts that the kernel or a submitting thread has; a large request goes in parts of up to 512 KiB, or 8 MiB where it extends its file. */
   inFlight: number;
   inFlightBytes: number;
   /** Requests that were made, and how they ended: in full or short, with an error, or by their signal or the context's end. */
