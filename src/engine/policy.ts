@@ -40,7 +40,10 @@ export const GUARDED_MS = 1000;
 export const MAX_IN_FLIGHT_BYTES: number = 64 * 1024 * 1024;
 /** Once full, the pump waits until there is room for a slice worth submitting. */
 export const RESUME_BYTES: number = 56 * 1024 * 1024;
-/** Once all slots were taken, the pump waits for those of a slice, at most a quarter of all, but no longer than this. */
+/**
+ * Once all slots were taken, the pump waits for those of a slice, at most a quarter of all, but no longer than this; and so long for the
+ * kernel where that had no room.
+ */
 export const RESUME_MS = 1;
 /**
  * Bytes of one slice. Memory that was never touched counts more, since the kernel makes and clears its pages during the submit; so does

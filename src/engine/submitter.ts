@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { debug } from '../debug.ts';
-import { IOCB_CMD_PREAD } from '../layout/constants.ts';
+import { IOCB_CMD_POLL, IOCB_CMD_PREAD } from '../layout/constants.ts';
 import { channels, type SubmitMessage } from './channels.ts';
 import type { Core } from './core.ts';
 import { Jobs } from './jobs.ts';
@@ -41,6 +41,9 @@ export class Submitter {
   #waiting = 0;
   /** Slots that are packed but for which the kernel had no room. */
   readonly #carried: number[] = [];
+  #retrying: NodeJS.Timeout | undefined;
+  /** Slots of polls that were settled while slices were packed, and are to be cancelled afterwards. */
+  readonly #cancels: number[] = [];
   readonly #slice: Int32Array = new Int32Array(policy.SLICE_REQUESTS);
   /** Of the present slice: how many requests it may have, whether they need not wake the loop, and its bytes, weighted. */
   #most = 0;
@@ -142,10 +145,22 @@ export class Submitter {
     if (!this.#pumping) this.#scheduleAfterMicrotasks();
   }
 
-  /** Asks the kernel to cancel what is in a slot. Its event comes all the same. */
+  /** Asks the kernel to cancel the poll in a slot, which is settled. Its event comes all the same. */
   cancel(slot: number): void {
+    if (this.#pumping) {
+      // It may be packed but not yet submitted, and would then never be cancelled; and the pointer to it would take another's place.
+      this.#cancels.push(slot);
+      return;
+    }
     this.#core.packer.point(0, slot);
     this.#core.kernel.cancel(0);
+  }
+
+  #cancelLate(): void {
+    for (const slot of this.#cancels.splice(0)) {
+      const request = this.#core.slots.at(slot);
+      if (request?.op === IOCB_CMD_POLL && request.settled) this.cancel(slot);
+    }
   }
 
   keepAlive(yes: boolean): void {
@@ -173,6 +188,7 @@ export class Submitter {
       this.#pumping = false;
       this.updateReference();
     }
+    if (this.#cancels.length > 0) this.#cancelLate();
     if (late) this.schedule();
   }
 
@@ -388,9 +404,15 @@ export class Submitter {
   #carry(first: number, count: number): void {
     this.#core.counters.noRoom++;
     for (let i = first; i < count; i++) this.#carried.push(this.#slice[i]!);
-    // Nothing of ours may be in flight to wake us: then the next turn tries again.
+    // Nothing of ours may be in flight to wake us, or only what may never complete, a poll: then a later turn tries again.
     if (this.#core.slots.used <= this.#carried.length) this.#immediate ??= setImmediate(this.#onImmediate);
+    else this.#retrying ??= setTimeout(this.#onRetry, policy.RESUME_MS).unref();
   }
+
+  readonly #onRetry = (): void => {
+    this.#retrying = undefined;
+    if (this.#carried.length > 0) this.#onTurn();
+  };
 
   #submitCarried(): void {
     while (this.#carried.length > 0) {

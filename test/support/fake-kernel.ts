@@ -101,6 +101,7 @@ export class FakeKernel {
       reap: () => this.#flush(),
       cancel: (index) => {
         const [iocb] = this.#read(index, 1);
+        if (!this.inFlight.some(({ data }) => data === iocb!.data)) return -constants.errno.EINVAL;
         this.cancelled.push(iocb!);
         return -constants.errno.EINPROGRESS;
       },

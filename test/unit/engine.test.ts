@@ -716,6 +716,33 @@ describe('ownership', () => {
     kernel.completeAll();
   });
 
+  test('a poll that a callback aborts while its slice is being submitted is cancelled once the kernel has it', async () => {
+    const { engine, kernel } = fakeEngine();
+    const controller = new AbortController();
+    const [bad, watched] = [fakeTarget({ submit: 'inline' }), fakeTarget()];
+    kernel.rule = ([first]) => (first!.opcode === IOCB_CMD_PREAD ? -EBADF : undefined);
+    const view = engine.pool.allocate(4096);
+    engine.transfer(IOCB_CMD_PREAD, bad, view, 0, 4096, 0, undefined, count, view, () => controller.abort());
+    const poll = engine.command(IOCB_CMD_POLL, watched, 1, { signal: controller.signal }, count, undefined);
+    await expect(poll).rejects.toMatchObject({ code: 'ABORT_ERR' });
+    expect(kernel.calls).toEqual([2, 1]);
+    expect(kernel.inFlight).toHaveLength(1);
+    expect(kernel.cancelled).toEqual(kernel.inFlight);
+    kernel.completeAll();
+  });
+
+  test('what the kernel had no room for is tried again while nothing but a poll is in flight', async () => {
+    const { engine, kernel } = fakeEngine();
+    const poll = engine.command(IOCB_CMD_POLL, fakeTarget(), 1, undefined, count, undefined);
+    await turn();
+    let refusals = 3;
+    kernel.rule = () => (refusals-- > 0 ? -EAGAIN : undefined);
+    const done = read(engine, fakeTarget({ submit: 'inline' }), 0, engine.pool.allocate(4096));
+    while (kernel.inFlight.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    kernel.completeAll();
+    await Promise.all([poll, done]);
+  });
+
   test('memory from elsewhere is copied, and waits for room where there is none', async () => {
     const { engine, kernel } = fakeEngine({ memory: 1 << 20 });
     const target = fakeTarget();
