@@ -85,6 +85,7 @@ if [ -b /dev/kaio/disk0 ]; then
   mkdir -p /mnt/test /mnt/tmp /var && rm -rf /tmp && ln -s /mnt/tmp /tmp
 fi
 for module in loop fuse; do modprobe $module; done
+echo 1 > /proc/sys/debug/exception-trace
 cd /kaio
 /bin/dash ./script.sh
 echo "@@exit $?"
@@ -191,11 +192,14 @@ export interface TestRun extends GuestRun {
 /** A file of tests that takes longer is ended. */
 const FILE_SECONDS = 1200;
 
-/** Runs one file of tests, and prints what it said when it is done, for others run beside it. */
+/**
+ * Runs one file of tests, and prints what it said when it is done, for others run beside it. Where its process died, the kernel may say of
+ * what.
+ */
 const ONE_FILE = `
 echo "@@file $1"
 said=$(mktemp)
-timeout -s KILL ${FILE_SECONDS} node run.js "./$1" < /dev/null > $said 2>&1 || echo "@@failed $1 $?" >> $said
+timeout -s KILL ${FILE_SECONDS} node run.js "./$1" < /dev/null > $said 2>&1 || { echo "@@failed $1 $?"; dmesg | tail -n 40; } >> $said
 flock /run/printing cat $said
 rm $said
 `;
