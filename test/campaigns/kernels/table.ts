@@ -3,6 +3,8 @@ import type { Answers } from './answers.ts';
 
 /** What became of a file of tests in a guest: how many passed, and which did not, with the reason. */
 export interface FileResult {
+  /** The kernel's release (uname -r). */
+  version: string;
   passed: number;
   failed: string[];
   skipped: string[];
@@ -18,19 +20,25 @@ export interface KernelResult {
 
 export type Results = Record<string, KernelResult>;
 
-/** Adds a run to what is known of that guest; what other files of tests showed of the same kernel stays. */
+/** Adds a run to what is known of that guest; what other files of tests showed of the same kernel, or of an earlier fix of it, stays. */
 export function merged(results: Results, name: string, { version, tests, answers }: TestRun): Results {
-  const known = results[name]?.version === version ? results[name] : { files: {}, answers: {} };
+  const last = results[name];
+  const known = last !== undefined && seriesOf(last.version) === seriesOf(version) ? last : { files: {}, answers: {} };
   const files: Record<string, FileResult> = {};
   for (const { file, name: test, state, note = '' } of tests) {
     const source = file.replace(/^(?:\.\/)?(.*)\.js$/, '$1.ts');
-    const result = files[source] ?? { passed: 0, failed: [], skipped: [] };
+    const result = files[source] ?? { version, passed: 0, failed: [], skipped: [] };
     files[source] = result;
     if (state === 'pass') result.passed++;
     else result[state === 'fail' ? 'failed' : 'skipped'].push(`${test}: ${note.split('\n')[0]}`);
   }
   const together = { version, files: { ...known.files, ...files }, answers: { ...known.answers, ...answers } };
   return { ...results, [name]: together };
+}
+
+/** The release as its authors count: 6.12 of 6.12.107+deb13-arm64-16k. */
+function seriesOf(version: string): string {
+  return version.split('.').slice(0, 2).join('.');
 }
 
 /** The tests of each folder that passed, failed and were skipped in each guest, as a Markdown table. */
@@ -49,7 +57,8 @@ export function counts(results: Results): string {
       ];
       return `${passed}${failed === 0 ? '' : `, ${failed} failed`}${skipped === 0 ? '' : ` (${skipped} skipped)`}`;
     });
-    return `| ${name} | ${version} | ${cells.join(' | ')} |`;
+    const versions = [...new Set([...Object.values(files).map((file) => file.version), version])].sort(compareVersions);
+    return `| ${name} | ${versions.join(', ')} | ${cells.join(' | ')} |`;
   });
   const head = ['guest', 'kernel', ...folders.map((folder) => `\`test/${folder}\``)];
   return [`| ${head.join(' | ')} |`, `|${' --- |'.repeat(head.length)}`, ...rows, ''].join('\n');
