@@ -743,6 +743,23 @@ describe('ownership', () => {
     await Promise.all([poll, done]);
   });
 
+  test('what the kernel had no room for is tried again where all else completed within that submit', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget({ submit: 'inline' });
+    const first = read(engine, target, 0, engine.pool.allocate(4096));
+    await turn();
+    kernel.rule = () => {
+      kernel.rule = () => undefined;
+      kernel.complete(kernel.inFlight[0]!, 4096);
+      return -EAGAIN;
+    };
+    const second = read(engine, target, 4096, engine.pool.allocate(4096));
+    await first;
+    while (kernel.inFlight.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    kernel.completeAll();
+    await second;
+  });
+
   test('memory from elsewhere is copied, and waits for room where there is none', async () => {
     const { engine, kernel } = fakeEngine({ memory: 1 << 20 });
     const target = fakeTarget();
