@@ -22,19 +22,20 @@ of the disk (on Node 20 alone, 5 slices) without them.
 
 ### What was missed, and why
 
-- **Rate on the RAM device.** On this processor the kernel's part of a read costs C 1.33 µs and kaio 1.15, which does without the eventfd; what kaio
+- **Rate on the RAM device.** On this processor a read costs C 1.33 µs with the eventfd and 1.15 without it (c-getevents), as kaio does; what kaio
   does in JavaScript is 0.35 by promise and 0.3 by callback, of which half and more is the load's and V8's own (promises, the collector). On an
   earlier AMD processor of the same tests JavaScript was quicker beside the kernel, and the same figures were 0.90 to 0.98.
 - **User-space cost by callback.** Of 0.25 µs the load itself takes 0.06 (the yardstick), and the AsyncResource that keeps AsyncLocalStorage for the
   callback 0.05: both are the bound already. Without the AsyncResource the same run cost 0.05 less. Node.js has no way to ask whether
   anybody uses an AsyncLocalStorage that is cheaper than making one: what it keeps lies on the current resource, under a symbol of its own,
   and can change within a turn. The rest is the request's record, its claim of its memory, packing and decoding.
-- **Rate on the disk against fs.promises and fio.** This disk completes in bursts: of 32 requests in flight nearly all come with one interrupt, so
-  whoever submits in reaction, C as well, leaves it idle meanwhile (c-eventfd 1.12 of fs.promises with four threads). fio does not: it submits one at a time. At
+- **Rate on the disk against fs.promises and fio.** Of 32 requests in flight nearly all come with one wake-up on this disk, and are then
+  submitted together; C does the same, and has 1.12 of fs.promises with four threads. fio submits one at a time and has more: most likely the
+  disk is idle meanwhile otherwise, which is not proven. At
   depth 128 kaio has 2.2 times the rate of fs.promises and 0.86 of fio's.
-- **CPU of sequential reads.** The promise's continuation checks the data at both ends of a MiB that is in no cache; *fs* pays the same.
-- **Many files, many requests queued.** A record is some 300 bytes; a thousand files or ten thousand requests no longer fit the processor's
-  nearest caches. Ten thousand promises that live at once are also moved by the garbage collector before they end.`,
+- **CPU of sequential reads.** 0.79 here and 0.33 in a run of 23 November; *fs* rose as well, to 0.80 from 0.51. Why is not known.
+- **Many files, many requests queued.** A record has some forty fields; a thousand files or ten thousand requests probably no longer fit the
+  processor's nearest caches. Ten thousand promises that live at once are also moved by the garbage collector before they end.`,
 
   http: `With direct I/O kaio does in the event loop's thread what *fs* gives to four others: the rate is bounded by that one thread and by the two
 processors that server, client and pool share, not by the disk. What kaio saves is CPU, a third of it. A look-up waits for a free thread of the

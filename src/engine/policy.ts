@@ -14,7 +14,7 @@ export const OFFLOAD = 2;
 export const PART_BYTES: number = 512 * 1024;
 /**
  * The same for a write that extends its file: a thread submits it anyway, and in parts it is slower. 100 new files of 1 MiB on xfs were
- * written at 0.6 to 0.8 of the rate (`npm run bench -- stall`), since a write that begins behind the end of the file waits for those before.
+ * written at 0.6 to 0.8 of the rate (`npm run bench -- stall`). Probably a write that begins behind the end of the file waits for those before.
  */
 export const EXTENDING_PART_BYTES: number = 8 * 1024 * 1024;
 /** Requests in one io_submit call. */
