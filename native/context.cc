@@ -5,6 +5,8 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
+#include <initializer_list>
+
 #include "arguments.h"
 #include "module.h"
 #include "offload.h"
@@ -21,6 +23,7 @@ class Context {
   int eventfd = -1;
   uint8_t* control = nullptr;
   uint32_t depth = 0;
+  uint32_t wakeMost = 0;
   uint32_t pointersAt = 0;
   uint32_t eventsAt = 0;
   uint32_t reportAt = 0;
@@ -72,12 +75,12 @@ class Context {
 };
 
 // Calls into JavaScript from the event loop. What it throws becomes an uncaught exception, as from any other callback.
-void call(Context* context, napi_ref function, size_t argc, const napi_value* argv) {
+void call(Context* context, napi_ref function, std::initializer_list<napi_value> arguments) {
   napi_env env = context->env;
   napi_value callback, global;
   if (napi_get_reference_value(env, function, &callback) != napi_ok || callback == nullptr) return;
   napi_get_global(env, &global);
-  napi_make_callback(env, context->asyncContext, global, callback, argc, argv, nullptr);
+  napi_make_callback(env, context->asyncContext, global, callback, arguments.size(), arguments.begin(), nullptr);
   bool pending = false;
   napi_is_exception_pending(env, &pending);
   if (!pending) return;
@@ -85,28 +88,24 @@ void call(Context* context, napi_ref function, size_t argc, const napi_value* ar
   if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
 }
 
+// Completions come in pieces: Node runs the microtasks and the ticks of each before the next, so that what the first
+// callbacks ask for is with the kernel while the last are still to be called.
 void onReadable(uv_poll_t* poll, int, int) {
   auto* context = static_cast<Context*>(poll->data);
-  uint64_t signalled;
-  // The counter is cleared before the ring is read: an event that comes after that signals again.
-  const ssize_t cleared = read(context->eventfd, &signalled, sizeof(signalled));
-  static_cast<void>(cleared);
-  const int count = context->reapEvents(context->depth);
-  if (count == 0 || context->destroying) return;
-  napi_handle_scope scope;
-  napi_open_handle_scope(context->env, &scope);
-  napi_value argument;
-  napi_create_int32(context->env, count, &argument);
-  call(context, context->wakeRef, 1, &argument);
-  napi_close_handle_scope(context->env, scope);
-}
-
-void dropReferences(Context* context) {
-  napi_env env = context->env;
-  for (napi_ref reference : {context->controlRef, context->poolRef, context->wakeRef, context->destroyedRef}) {
-    if (reference != nullptr) napi_delete_reference(env, reference);
+  // The counter is cleared before the ring is read. Until then there were at most `depth` events; one that comes later
+  // signals again, and is for the next turn of the loop.
+  uint64_t signals;
+  if (read(context->eventfd, &signals, sizeof(signals)) < 0) signals = 0;
+  for (uint32_t taken = 0; taken < context->depth; taken += context->wakeMost) {
+    // What the last piece called may have ended the context, and its ring is gone.
+    if (context->destroying) return;
+    const int count = context->reapEvents(context->wakeMost);
+    if (count == 0) return;
+    const Napi::HandleScope scope(context->env);
+    call(context, context->wakeRef,
+         {Napi::Number::New(context->env, count), Napi::Boolean::New(context->env, taken == 0)});
+    if (count < static_cast<int>(context->wakeMost)) return;
   }
-  napi_async_destroy(env, context->asyncContext);
 }
 
 void onHandleClosed(uv_handle_t* handle) {
@@ -114,19 +113,18 @@ void onHandleClosed(uv_handle_t* handle) {
   if (--context->openHandles > 0) return;
   close(context->eventfd);
   delete context->offload;
-  napi_handle_scope scope;
-  napi_open_handle_scope(context->env, &scope);
-  if (context->destroyedRef != nullptr) call(context, context->destroyedRef, 0, nullptr);
-  dropReferences(context);
-  napi_close_handle_scope(context->env, scope);
+  {
+    const Napi::HandleScope scope(context->env);
+    if (context->destroyedRef != nullptr) call(context, context->destroyedRef, {});
+    // A reference that is not there is refused, and nothing else.
+    for (napi_ref reference : {context->controlRef, context->poolRef, context->wakeRef, context->destroyedRef}) {
+      napi_delete_reference(context->env, reference);
+    }
+    napi_async_destroy(context->env, context->asyncContext);
+  }
   // Only now: the environment waits for this, and with it the memory.
   napi_remove_async_cleanup_hook(context->hook);
   context->release();
-}
-
-void closeHandles(Context* context) {
-  uv_close(reinterpret_cast<uv_handle_t*>(&context->poll), onHandleClosed);
-  uv_close(reinterpret_cast<uv_handle_t*>(&context->destroyed), onHandleClosed);
 }
 
 void destroyContext(void* data) {
@@ -143,7 +141,8 @@ void beginDestroy(Context* context) {
   uv_async_init(context->poll.loop, &context->destroyed, [](uv_async_t* async) {
     auto* ended = static_cast<Context*>(async->data);
     if (ended->hasDestroyer) uv_thread_join(&ended->destroyer);
-    closeHandles(ended);
+    uv_close(reinterpret_cast<uv_handle_t*>(&ended->poll), onHandleClosed);
+    uv_close(reinterpret_cast<uv_handle_t*>(&ended->destroyed), onHandleClosed);
   });
   context->destroyed.data = context;
   context->openHandles++;
@@ -248,13 +247,9 @@ napi_value Sleeps(napi_env env, napi_callback_info) {
   return number(env, usage.ru_nvcsw & 0x7fffffff);
 }
 
-napi_value Ref(napi_env env, napi_callback_info info) {
-  uv_ref(reinterpret_cast<uv_handle_t*>(&contextOf(env, info)->poll));
-  return nullptr;
-}
-
-napi_value Unref(napi_env env, napi_callback_info info) {
-  uv_unref(reinterpret_cast<uv_handle_t*>(&contextOf(env, info)->poll));
+template <void (*Change)(uv_handle_t*)>
+napi_value KeepAlive(napi_env env, napi_callback_info info) {
+  Change(reinterpret_cast<uv_handle_t*>(&contextOf(env, info)->poll));
   return nullptr;
 }
 
@@ -297,8 +292,8 @@ Napi::Value exportFunctions(Napi::Env env, Context* context) {
   addFunction(context, object, "reap", Reap);
   addFunction(context, object, "cancel", Cancel);
   addFunction(context, object, "sleeps", Sleeps);
-  addFunction(context, object, "ref", Ref);
-  addFunction(context, object, "unref", Unref);
+  addFunction(context, object, "ref", KeepAlive<uv_ref>);
+  addFunction(context, object, "unref", KeepAlive<uv_unref>);
   addFunction(context, object, "destroy", Destroy);
   return object;
 }
@@ -314,7 +309,7 @@ void watch(Context* context, Napi::Env env, const Napi::CallbackInfo& info) {
   context->env = env;
   context->controlRef = reference(env, info[0]);
   context->poolRef = reference(env, info[1]);
-  context->wakeRef = reference(env, info[9]);
+  context->wakeRef = reference(env, info[10]);
   napi_async_init(env, nullptr, Napi::String::New(env, "AIOCONTEXT"), &context->asyncContext);
   uv_loop_t* loop = nullptr;
   napi_get_uv_event_loop(env, &loop);
@@ -326,20 +321,20 @@ void watch(Context* context, Napi::Env env, const Napi::CallbackInfo& info) {
   napi_add_async_cleanup_hook(env, onEnvironmentEnd, context, &context->hook);
 }
 
-// createContext(control, pool, depth, pointersAt, eventsAt, reportAt, useRing, maxThreads, destroyAtExit, onWake)
-// Answers with the functions above, or with { syscall, errno }.
+// createContext(control, pool, depth, pointersAt, eventsAt, reportAt, useRing, maxThreads, destroyAtExit, wakeMost,
+// onWake): answers with the functions above, or with { syscall, errno }.
 Napi::Value CreateContext(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Arguments args(info);
   const int64_t depth = args.integer(2), pointersAt = args.integer(3), eventsAt = args.integer(4),
-                reportAt = args.integer(5), maxThreads = args.integer(7);
+                reportAt = args.integer(5), maxThreads = args.integer(7), wakeMost = args.integer(9);
   if (args.failed()) return Napi::Value();
   const bool typed = info[0].IsArrayBuffer() && info[1].IsArrayBuffer() && info[6].IsBoolean() && info[8].IsBoolean() &&
-                     info[9].IsFunction();
+                     info[10].IsFunction();
   const int64_t bytes = typed ? static_cast<int64_t>(info[0].As<Napi::ArrayBuffer>().ByteLength()) : 0;
-  if (!typed || depth < 1 || depth > 0xffff || maxThreads < 1 || pointersAt < 0 || pointersAt % 8 != 0 ||
-      eventsAt < 0 || eventsAt % 8 != 0 || pointersAt + depth * 8 > bytes || eventsAt + depth * 32 > bytes ||
-      reportAt < 0 || reportAt % 4 != 0 || reportAt + 12 > bytes) {
+  if (!typed || depth < 1 || depth > 0xffff || maxThreads < 1 || wakeMost < 1 || pointersAt < 0 ||
+      pointersAt % 8 != 0 || eventsAt < 0 || eventsAt % 8 != 0 || pointersAt + depth * 8 > bytes ||
+      eventsAt + depth * 32 > bytes || reportAt < 0 || reportAt % 4 != 0 || reportAt + 12 > bytes) {
     napi_throw_type_error(env, "ERR_INVALID_ARG_TYPE", "createContext: these arguments do not fit each other");
     return Napi::Value();
   }
@@ -356,6 +351,7 @@ Napi::Value CreateContext(const Napi::CallbackInfo& info) {
   context->eventfd = fd;
   context->control = static_cast<uint8_t*>(info[0].As<Napi::ArrayBuffer>().Data());
   context->depth = static_cast<uint32_t>(depth);
+  context->wakeMost = static_cast<uint32_t>(wakeMost < depth ? wakeMost : depth);
   context->pointersAt = static_cast<uint32_t>(pointersAt);
   context->eventsAt = static_cast<uint32_t>(eventsAt);
   context->reportAt = static_cast<uint32_t>(reportAt);

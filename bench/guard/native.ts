@@ -22,6 +22,7 @@ const kernel = binding().createContext(
   true,
   1,
   false,
+  DEPTH,
   () => {},
 );
 if ('errno' in kernel) throw new Error(`${kernel.syscall}: ${kernel.errno}`);

@@ -23,7 +23,7 @@ class FakeKernel {
   readonly #pointers: number;
   readonly #events: number;
   readonly #report: number;
-  readonly #onWake: (count: number) => void;
+  readonly #onWake: Parameters<Binding['createContext']>[10];
   readonly #completed: Int32Array;
   #count = 0;
   #waking = false;
@@ -38,7 +38,7 @@ class FakeKernel {
     this.#pointers = pointersAt / 4;
     this.#events = eventsAt / 4;
     this.#report = reportAt / 4;
-    this.#onWake = args[9];
+    this.#onWake = args[10];
     this.#completed = new Int32Array(depth);
   }
 
@@ -93,7 +93,7 @@ class FakeKernel {
   readonly #wake = (): void => {
     this.#waking = false;
     const count = this.reap();
-    if (count > 0) this.#onWake(count);
+    if (count > 0) this.#onWake(count, true);
   };
 
   context(): KernelContext {

@@ -61,6 +61,7 @@ function contextFor(depth: number, arena: Arena, onWake: (count: number) => void
     true,
     1,
     false,
+    depth,
     onWake,
   );
   if ('errno' in kernel) throw new Error(`${kernel.syscall}: ${kernel.errno}`);

@@ -33,12 +33,14 @@ export class Completer {
     this.#ending = ending;
   }
 
-  /** The eventfd has woken the loop; this many events are in the control memory. */
-  readonly wake = (count: number): void => {
+  /** The eventfd has woken the loop; this many events are in the control memory. `first`: they are the first of this turn. */
+  readonly wake = (count: number, first: boolean): void => {
     const { counters } = this.#core;
-    counters.wakes++;
     if (count > 0) counters.completedByWake += count;
-    this.#submitter.newTurn();
+    if (first) {
+      counters.wakes++;
+      this.#submitter.newTurn();
+    }
     this.complete(count);
     this.#submitter.afterWake();
   };

@@ -14,7 +14,7 @@ import { isCopied } from './copy.ts';
 import { Core, IOVECS_PER_SLOT } from './core.ts';
 import { setupError } from './limits.ts';
 import { Live } from './live.ts';
-import { EXTENDING_PART_BYTES, isRead, isWrite, MAX_THREADS, PART_BYTES } from './policy.ts';
+import { EXTENDING_PART_BYTES, isRead, isWrite, MAX_THREADS, PART_BYTES, WAKE_REQUESTS } from './policy.ts';
 import { Pool } from './pool.ts';
 import type { Callback, Request, Shape } from './request.ts';
 import { settle } from './settle.ts';
@@ -81,7 +81,7 @@ export class Engine implements Ending {
   /** Throws what io_setup answers, with the remedy, or `ERR_AIO_NO_MEMORY`. */
   constructor(options: EngineOptions, binding: Binding) {
     this.pool = new Pool(options.memory, options.hugePages, binding);
-    this.#core = setUp(options, this.pool, binding, (count) => this.#completer.wake(count));
+    this.#core = setUp(options, this.pool, binding, (count, first) => this.#completer.wake(count, first));
     this.#live = new Live(this.pool, this.#core.requests);
     this.#submitter = new Submitter(this.#core);
     this.#completer = new Completer(this.#core, this.#submitter, this);
@@ -484,7 +484,7 @@ function setUp(
   { depth, latency, ring }: EngineOptions,
   pool: Pool,
   binding: Binding,
-  onWake: (count: number) => void,
+  onWake: (count: number, first: boolean) => void,
 ): Core {
   const iovecs = depth * IOVECS_PER_SLOT;
   const [control, packer] = controlMemory(depth, iovecs);
@@ -500,6 +500,7 @@ function setUp(
     MAX_THREADS,
     // At the end of a process the kernel destroys what is left, and does it quicker; a worker's end must wait for it.
     !isMainThread,
+    WAKE_REQUESTS,
     onWake,
   );
   if ('errno' in context) throw setupError(context, depth);

@@ -24,6 +24,11 @@ export const SLICE_REQUESTS = 32;
  * fs/aio.c), and until then it would have little to do.
  */
 export const SHORT_SLICE_REQUESTS = 8;
+/**
+ * Completions that are settled at once. What their callers ask for next is submitted before the rest are settled, or the device would
+ * wait for all of them.
+ */
+export const WAKE_REQUESTS = 8;
 /** After so many slices in a row that had completed when io_submit returned, requests need not wake the loop. */
 export const PROMPT_SLICES = 8;
 /** Looks for such a request in as many turns of the loop, then once a millisecond. */

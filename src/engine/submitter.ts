@@ -223,7 +223,9 @@ export class Submitter {
     const { counters, slots, depth } = this.#core;
     const alone = slots.used === count;
     const looks = this.#rounds < policy.INLINE_ROUNDS;
-    const reaped = this.#timedSlice(count, looks ? depth : 0);
+    // What completes at once is done with; of the rest, as many as make the next slice.
+    const most = this.#prompt > 0 ? depth : Math.min(depth, Math.max(count, policy.WAKE_REQUESTS));
+    const reaped = this.#timedSlice(count, looks ? most : 0);
     if (reaped !== 0) {
       this.#rounds++;
       if (reaped > 0) counters.completedInline += reaped;

@@ -31,7 +31,10 @@ export interface Binding {
     useRing: boolean,
     maxThreads: number,
     destroyAtExit: boolean,
-    onWake: (count: number) => void,
+    /** Events that one call of `onWake` may bring. What it begins, in microtasks and in ticks too, is done before the next call. */
+    wakeMost: number,
+    /** `first`: the event loop has turned since the last call. */
+    onWake: (count: number, first: boolean) => void,
   ): KernelContext | KernelFailure;
   statx(fd: number): Promise<Statx | number>;
   fallocate(fd: number, mode: number, offset: number, length: number): Promise<number>;

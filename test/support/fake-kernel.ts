@@ -47,7 +47,8 @@ export class FakeKernel {
   #eventsAt = 0;
   #reportAt = 0;
   #ready: { data: bigint; obj: bigint; res: number; res2: number }[] = [];
-  #onWake: (count: number) => void = () => {};
+  #wakeMost = 1;
+  #onWake: (count: number, first: boolean) => void = () => {};
   #woken = false;
 
   get binding(): Binding {
@@ -72,12 +73,25 @@ export class FakeKernel {
       MADV_DONTFORK: 10,
       MADV_HUGEPAGE: 14,
       addressOf: (view) => (view === this.#control.buffer ? CONTROL_BASE : POOL_BASE),
-      createContext: (control, pool, _depth, pointersAt, eventsAt, reportAt, _ring, _threads, _atExit, onWake) => {
+      createContext: (
+        control,
+        pool,
+        _depth,
+        pointersAt,
+        eventsAt,
+        reportAt,
+        _ring,
+        _threads,
+        _atExit,
+        wakeMost,
+        onWake,
+      ) => {
         this.#control = new DataView(control);
         this.#pool = pool;
         this.#pointersAt = pointersAt;
         this.#eventsAt = eventsAt;
         this.#reportAt = reportAt;
+        this.#wakeMost = wakeMost;
         this.#onWake = onWake;
         return this.#context();
       },
@@ -91,14 +105,14 @@ export class FakeKernel {
         const begun = performance.now();
         const taken = this.#submit(first, count);
         const tookUs = (performance.now() - begun) * 1000;
-        const reaped = taken === count && most > 0 ? this.#flush() : 0;
+        const reaped = taken === count && most > 0 ? this.#flush(most) : 0;
         new Int32Array(this.#control.buffer, this.#reportAt, 3).set([taken, reaped, tookUs]);
       },
       offload: (first, count) => {
         for (const iocb of this.#read(first, count)) this.#accept({ ...iocb, offThread: true });
         return 0;
       },
-      reap: () => this.#flush(),
+      reap: () => this.#flush(128),
       cancel: (index) => {
         const [iocb] = this.#read(index, 1);
         if (!this.inFlight.some(({ data }) => data === iocb!.data)) return -constants.errno.EINVAL;
@@ -180,13 +194,20 @@ export class FakeKernel {
     this.#woken = true;
     setImmediate(() => {
       this.#woken = false;
-      const count = this.#flush();
-      if (count > 0) this.#onWake(count);
+      this.#wake(true);
     });
   }
 
-  #flush(): number {
-    const events = this.#ready.splice(0, 128);
+  /** In pieces, as the native module does: what one brings about, in microtasks and in ticks, is done before the next. */
+  #wake(first: boolean): void {
+    const count = this.#flush(this.#wakeMost);
+    if (count === 0) return;
+    this.#onWake(count, first);
+    queueMicrotask(() => process.nextTick(() => this.#wake(false)));
+  }
+
+  #flush(most: number): number {
+    const events = this.#ready.splice(0, most);
     for (const [i, { data, obj, res, res2 }] of events.entries()) {
       const at = this.#eventsAt + i * 32;
       this.#control.setBigUint64(at, data, true);

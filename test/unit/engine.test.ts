@@ -832,6 +832,51 @@ describe('completions', () => {
     expect(thrown).toEqual(['callback 0', 'callback 3', 'callback 6', 'callback 9']);
   });
 
+  test('what the first callbacks ask for is with the kernel before the last are called', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const views = Array.from({ length: 32 }, () => engine.pool.allocate(512));
+    const submitted: number[] = [];
+    const done = views.map((view, i) =>
+      read(engine, target, i * 512, view).then(() => {
+        submitted.push(kernel.history.length);
+        return read(engine, target, i * 512, view);
+      }),
+    );
+    await turn();
+    kernel.completeAll();
+    await turn();
+    expect(submitted.slice(0, 8)).toEqual(new Array(8).fill(32));
+    expect(submitted.length).toBe(32);
+    for (const so of submitted.slice(8)) expect(so).toBeGreaterThanOrEqual(40);
+    expect(engine.stats().wakes).toBe(1);
+    kernel.completeAll();
+    await Promise.all(done);
+  });
+
+  test('the submits between them are all of one turn, and have its budget of time', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const views = Array.from({ length: 32 }, () => engine.pool.allocate(512));
+    const done = views.map((view, i) =>
+      read(engine, target, i * 512, view).then(() => read(engine, target, i * 512, view)),
+    );
+    await turn();
+    kernel.completeAll();
+    kernel.rule = () => {
+      const until = performance.now() + 0.4;
+      while (performance.now() < until);
+      return undefined;
+    };
+    const before = engine.stats().yielded;
+    await turn();
+    await turn();
+    expect(kernel.inFlight.length).toBe(32);
+    expect(engine.stats().yielded).toBeGreaterThan(before);
+    kernel.completeAll();
+    await Promise.all(done);
+  });
+
   test('where requests complete in the submit they do not wake the loop, and one that does not is found all the same', async () => {
     const { engine, kernel } = fakeEngine();
     const target = fakeTarget();

@@ -142,3 +142,32 @@ test('a pipe that does not wait is read and written, with poll to wait for it', 
   expect(writeSync(write, 'x')).toBe(1);
   close(read, write);
 });
+
+test('of many that become ready at once, what the first callbacks ask for is submitted before the last are called', async () => {
+  const { read, write } = pipe();
+  const deep = new AioContext({ depth: 32, memory: 65536 });
+  const submits: number[] = [];
+  const after: Promise<number>[] = [];
+  const ready = new Promise<void>((resolve) => {
+    for (let i = 0; i < 20; i++) {
+      void deep.poll(read, POLLIN).then(() => {
+        submits.push(deep.stats().submits);
+        after.push(deep.poll(write, POLLOUT));
+        if (submits.length === 20) resolve();
+      });
+    }
+  });
+  await turn();
+  const before = deep.stats().submits;
+  writeSync(write, 'x');
+  await ready;
+  await Promise.all(after);
+  expect(submits).toEqual([
+    ...new Array<number>(8).fill(before),
+    ...new Array<number>(8).fill(before + 1),
+    ...new Array<number>(4).fill(before + 2),
+  ]);
+  expect(deep.stats().wakes).toBe(1);
+  await deep.close();
+  close(read, write);
+});

@@ -87,6 +87,7 @@ export class Rig {
       true,
       1,
       false,
+      RIG_REQUESTS,
       (count) => this.#woken(count),
     );
     if ('errno' in kernel) throw setupError(kernel, RIG_REQUESTS);
