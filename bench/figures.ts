@@ -11,6 +11,8 @@ export interface GroupSpec {
   readonly depth: number;
   readonly pattern: 'random' | 'sequential';
   readonly extra?: Readonly<Record<string, number>>;
+  /** How many warm-ups it has, by default 1: with few requests a second, JavaScript is not compiled after one. */
+  readonly warmUps?: number;
   /** The first is what the others are held against. */
   readonly peers: readonly string[];
 }
@@ -46,6 +48,7 @@ export const FIGURES: readonly GroupSpec[] = [
     bytes: MIB,
     depth: 8,
     pattern: 'sequential',
+    warmUps: 10,
     peers: ['c-eventfd', 'c-eventfd-huge', ...KAIO, 'fs-promises-4'],
   },
   {
@@ -87,7 +90,7 @@ export async function measure(
       progress(`${spec.title} on ${spec.target}: left out, ${target}\n`);
       continue;
     }
-    const { bytes, depth, pattern, extra = {} } = spec;
+    const { bytes, depth, pattern, extra = {}, warmUps = 1 } = spec;
     const load: Workload = {
       path: target.path,
       targetBytes: target.bytes,
@@ -99,7 +102,8 @@ export async function measure(
       workers: 1,
     };
     const say = (text: string): void => progress(`${i + 1}/${specs.length} ${spec.target}: ${spec.title}: ${text}`);
-    groups.push({ ...spec, results: await compare(spec.peers, load, plan, around, say) });
+    const warmed = { ...plan, warmUpMs: plan.warmUpMs * warmUps };
+    groups.push({ ...spec, results: await compare(spec.peers, load, warmed, around, say) });
   }
   return groups;
 }
