@@ -66,7 +66,10 @@ function machineSection(machine: Machine, { plan, prefix }: SuiteResult): string
     ['disk', `${device}, ${fileSystem}`],
     ['Node', `${node} (libuv ${libuv}, V8 ${v8})`],
     ['fio', fio ?? 'not installed'],
-    ['slices', `${plan.rounds} of ${plan.sliceMs} ms each, after a warm-up of ${plan.warmUpMs} ms, and ten of them for reads of 1 MiB`],
+    [
+      'slices',
+      `${plan.rounds} of ${plan.sliceMs} ms each, after a warm-up of ${plan.warmUpMs} ms, and ten of them for reads of 1 MiB`,
+    ],
     ['every peer run by', prefix === '' ? 'nothing' : `\`${prefix}\``],
     ['measured', date.slice(0, 10)],
   ];

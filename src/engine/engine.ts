@@ -1,43 +1,25 @@
 import { AsyncResource } from 'node:async_hooks';
-import { constants } from 'node:os';
-import { createHistogram } from 'node:perf_hooks';
-import { isMainThread } from 'node:worker_threads';
 import { debug } from '../debug.ts';
-import { abortError, aioError, type CodedError, systemError } from '../errors.ts';
+import { abortError, aioError } from '../errors.ts';
 import * as abi from '../layout/constants.ts';
-import { bigEndian, instantiatePacker, type Packer } from '../layout/packer.ts';
-import { reserveMemory } from '../raw/arena.ts';
-import type { Binding, KernelContext } from '../raw/binding.ts';
+import type { Binding } from '../raw/binding.ts';
 import { Aborts } from './aborts.ts';
 import { Completer, type Ending } from './completer.ts';
 import { isCopied } from './copy.ts';
-import { Core, IOVECS_PER_SLOT } from './core.ts';
-import { setupError } from './limits.ts';
+import { type Core, IOVECS_PER_SLOT } from './core.ts';
+import { closedError, errorOf } from './failure.ts';
 import { Live } from './live.ts';
-import { EXTENDING_PART_BYTES, isRead, isWrite, MAX_THREADS, PART_BYTES, WAKE_REQUESTS } from './policy.ts';
+import { EXTENDING_PART_BYTES, isRead, isWrite, PART_BYTES } from './policy.ts';
 import { Pool } from './pool.ts';
 import type { Callback, Request, Shape } from './request.ts';
 import { settle } from './settle.ts';
+import { type EngineOptions, setUp } from './setup.ts';
 import type { AioStats } from './stats.ts';
 import { Submitter } from './submitter.ts';
 import type { Target } from './target.ts';
 
 /** Of each callback's AsyncResource: its end is told once the callback has run. */
 const MANUAL = { requireManualDestroy: true } as const;
-const WASM_PAGE_BYTES = 65536;
-const REPORT_WORDS = 3;
-
-export interface EngineOptions {
-  /** Requests in flight at once. */
-  depth: number;
-  /** Bytes of the data pool. */
-  memory: number;
-  hugePages: boolean;
-  /** Measure the latency of every request. */
-  latency: boolean;
-  /** Read the completion ring in memory; otherwise by io_getevents. */
-  ring: boolean;
-}
 
 /** What a single request may ask for; none of it by default. */
 export interface RequestOptions {
@@ -479,48 +461,6 @@ export class Engine implements Ending {
   }
 }
 
-/** Makes the kernel's context and the packer of its control memory. */
-function setUp(
-  { depth, latency, ring }: EngineOptions,
-  pool: Pool,
-  binding: Binding,
-  onWake: (count: number, first: boolean) => void,
-): Core {
-  const iovecs = depth * IOVECS_PER_SLOT;
-  const [control, packer] = controlMemory(depth, iovecs);
-  binding.madvise(control.buffer, binding.MADV_DONTFORK);
-  const context = binding.createContext(
-    control.buffer,
-    pool.arena.buffer,
-    depth,
-    packer.pointersAt(depth),
-    packer.eventsAt(depth),
-    packer.reportAt(),
-    ring,
-    MAX_THREADS,
-    // At the end of a process the kernel destroys what is left, and does it quicker; a worker's end must wait for it.
-    !isMainThread,
-    WAKE_REQUESTS,
-    onWake,
-  );
-  if ('errno' in context) throw setupError(context, depth);
-  const base = binding.addressOf(control.buffer);
-  packer.init(depth, iovecs, base, pool.arena.address, context.eventfd, bigEndian ? 1 : 0);
-  const words = depth * packer.completion_words.value;
-  const completions = new Int32Array(control.buffer, packer.completionsAt(depth), words);
-  const histogram = latency ? createHistogram() : undefined;
-  const report = new Int32Array(control.buffer, packer.reportAt(), REPORT_WORDS);
-  return new Core(depth, context as KernelContext, packer, pool, completions, report, histogram);
-}
-
-/** The packer's own memory. It is never handed to anybody: whoever can write an iocb can make the kernel write anywhere. */
-function controlMemory(depth: number, iovecs: number): [{ readonly buffer: ArrayBuffer }, Packer] {
-  const sizing = instantiatePacker(reserveMemory(1));
-  const pages = Math.ceil(sizing.controlBytes(depth, iovecs) / WASM_PAGE_BYTES);
-  const memory = reserveMemory(pages);
-  return [memory, instantiatePacker(memory)];
-}
-
 const noop = (): void => {};
 let captured: (value: unknown) => void = noop;
 
@@ -533,53 +473,4 @@ function capture(resolve: (value: unknown) => void): void {
 function meet(a: Request, b: Request): boolean {
   const from = a.position - a.done;
   return from < b.position + b.size && b.position - b.done < from + a.size + a.done;
-}
-
-function closedError(): CodedError {
-  return aioError(
-    'ERR_AIO_CONTEXT_CLOSED',
-    'This AioContext is closed or closing. Use it before close(), or make a new one',
-  );
-}
-
-const NAMES: Record<number, string> = {
-  [abi.IOCB_CMD_PREAD]: 'read',
-  [abi.IOCB_CMD_PREADV]: 'read',
-  [abi.IOCB_CMD_PWRITE]: 'write',
-  [abi.IOCB_CMD_PWRITEV]: 'write',
-  [abi.IOCB_CMD_FSYNC]: 'fsync',
-  [abi.IOCB_CMD_FDSYNC]: 'fdatasync',
-  [abi.IOCB_CMD_POLL]: 'poll',
-};
-
-const { EBADF, EFAULT, ENOSPC, EOPNOTSUPP } = constants.errno;
-
-/** What to do about an answer of the kernel's whose name does not say it. */
-function remedyOf(request: Request, errno: number): string | undefined {
-  switch (-errno) {
-    case EBADF:
-      if (isWrite(request.op)) return "The file is not open for writing: open it with 'r+' or 'w+'";
-      return isRead(request.op) ? "The file is not open for reading: open it with 'r', 'r+' or 'w+'" : undefined;
-    case EFAULT:
-      return (
-        'The memory of the buffer went away while the request was under way: keep its ArrayBuffer from being transferred or detached ' +
-        'until the promise is settled'
-      );
-    case ENOSPC:
-      return 'Free space there; file.preallocate() finds out beforehand whether there is enough';
-    case EOPNOTSUPP:
-      return request.nowait ? 'This kind of file does not know RWF_NOWAIT: leave "nowait" out' : undefined;
-    default:
-      return undefined;
-  }
-}
-
-function errorOf(request: Request, errno: number): Error {
-  const transfer = isRead(request.op) || isWrite(request.op);
-  return systemError(errno, NAMES[request.op] ?? 'io_submit', {
-    path: request.target.path,
-    offset: transfer ? request.position - request.done : undefined,
-    length: transfer ? request.size : undefined,
-    remedy: remedyOf(request, errno),
-  });
 }

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
-import { Engine, type EngineOptions } from '../../src/engine/engine.ts';
+import { Engine } from '../../src/engine/engine.ts';
+import type { EngineOptions } from '../../src/engine/setup.ts';
 import { Target, type TargetOptions } from '../../src/engine/target.ts';
 import type { Binding, KernelContext } from '../../src/raw/binding.ts';
 
