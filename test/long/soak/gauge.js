@@ -23,6 +23,20 @@ export function aioNr() {
   return Number(readFileSync('/proc/sys/fs/aio-nr', 'utf8'));
 }
 
+/** Where each thread is: its name, and the system call in which it sleeps (proc_pid_syscall(5)). To be read where something hangs. */
+export function threads() {
+  return readdirSync('/proc/self/task').map((tid) => {
+    try {
+      const [name, call, wait] = ['comm', 'syscall', 'wchan'].map((file) =>
+        readFileSync(`/proc/self/task/${tid}/${file}`, 'utf8').trim(),
+      );
+      return `${name} ${wait} ${call}`;
+    } catch (error) {
+      return `${tid} ${error.code}`;
+    }
+  });
+}
+
 /** What a process has of everything that can leak. Megabytes, and numbers of things. */
 export function measure() {
   const status = readFileSync('/proc/self/status', 'utf8');

@@ -8,7 +8,7 @@ import { closeSync, mkdirSync, writeSync } from 'node:fs';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { eventfd } from '../../../dist/raw/index.js';
-import { aioNr, judge, measure, othersHaveContexts } from './gauge.js';
+import { aioNr, judge, measure, othersHaveContexts, threads } from './gauge.js';
 import { createLatencies, takeLatencies } from './latency.js';
 import { DONE, empty, FILES, LANES, Load, PAUSE_US } from './load.js';
 import { createShared } from './model.js';
@@ -52,7 +52,7 @@ function count(counts) {
 async function within(ms, what, promise) {
   const timer = new AbortController();
   const late = sleep(ms, undefined, { signal: timer.signal }).then(() => {
-    throw new Error(`${what} did not happen within ${ms / 1000} s`);
+    throw new Error(`${what} did not happen within ${ms / 1000} s. Threads:\n${threads().join('\n')}`);
   });
   late.catch(() => {});
   try {

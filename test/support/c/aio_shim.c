@@ -195,10 +195,11 @@ static long setup(long nr, aio_context_t* ctxp) {
 static long destroy(aio_context_t ctx) {
   struct context* context = find(ctx, 1);
   if (context == NULL) return kernel(SYS_io_destroy, ctx);
-  // It waits for what is in flight, and whoever waits in io_getevents gets EINVAL: the end of the reaper.
-  const long result = kernel(SYS_io_destroy, context->real);
+  // The reaper first: the number of a context is the address of its ring, which the next io_setup of any thread may get
+  // again, and the reaper would then wait there, for ever, and take its events.
   __atomic_store_n(&context->stopping, 1, __ATOMIC_RELEASE);
   pthread_join(context->reaper, NULL);
+  const long result = kernel(SYS_io_destroy, context->real);
   for (struct request* request = context->live.next; request != &context->live;) {
     struct request* next = request->next;
     free(request);
@@ -364,8 +365,9 @@ static void* reap(void* data) {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, NULL);
-  for (;;) {
-    long nr = kernel(SYS_io_getevents, context->real, 1, faults.reorder ? 1 : BATCH, events, NULL);
+  while (!__atomic_load_n(&context->stopping, __ATOMIC_ACQUIRE)) {
+    const struct timespec moment = {0, 10 * 1000 * 1000};
+    long nr = kernel(SYS_io_getevents, context->real, 1, faults.reorder ? 1 : BATCH, events, &moment);
     if (nr < 0 && errno != EINTR) return NULL;
     if (nr <= 0) continue;
     // Time for others to arrive.
@@ -377,6 +379,7 @@ static void* reap(void* data) {
     }
     for (long i = 0; i < nr; i++) deliver(context, &events[i]);
   }
+  return NULL;
 }
 
 static long take(struct ring* ring, long nr, struct io_event* events) {
