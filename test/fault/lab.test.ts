@@ -1,4 +1,5 @@
 // The laboratory itself: each tool really produces the fault that the other tests rely on.
+import { execFileSync } from 'node:child_process';
 import { closeSync, copyFileSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import { type ChildOptions, runNode, straceLauncher, straceSkip } from '../support/child.ts';
@@ -256,6 +257,13 @@ describe('the preloaded library', () => {
     expect(incompat_features).toBe(1);
     expect(interrupted).toBeGreaterThan(0);
     expect(Object.values(results)).toEqual(every(4096));
+  });
+
+  test('the end of a context does not wait for another that has got its number since', (context) => {
+    need(context, shimSkip());
+    const env = { ...process.env, ...withFaults({ reorder: 1, completeDelayUs: 3000 }) };
+    const facts = execFileSync(compile('neighbours', ['-pthread', '-D_GNU_SOURCE']), { env, encoding: 'utf8' });
+    expect(facts).toBe('some_rounds 1\nlate 0\n');
   });
 
   test('makes io_setup fail', async (context) => {
