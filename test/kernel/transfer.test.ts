@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { constants, fstatSync, fsyncSync, ftruncateSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { IOCB_CMD_FSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../../src/layout/index.ts';
+import { patience } from '../support/child.ts';
 import { hasCommand } from '../support/compile.ts';
 import { directSkip } from '../support/direct.ts';
 import { type Iocb, long, PAGE_BYTES, Rig } from '../support/raw.ts';
@@ -219,15 +220,17 @@ function pendingOf50(rig: Rig, request: (round: number) => Iocb): number {
 test('direct reads and overwrites and fsync are pending when io_submit returns', () => {
   const { fd, path } = temporaryFile({ content: pattern(MIB), direct: true });
   const { rig, request } = moving(IOCB_CMD_PREAD, fd, 256 * 1024);
-  // A fast device may complete one before io_submit returns, so that most are pending is all that can be said.
-  expect(pendingOf50(rig, () => request)).toBeGreaterThan(25);
-  expect(pendingOf50(rig, () => ({ ...request, opcode: IOCB_CMD_PWRITE }))).toBeGreaterThan(25);
+  // A fast device may complete one before io_submit returns, so that most are pending is all that can be said; and that some are where a
+  // processor is emulated, which may be held up in the call for as long as the device takes.
+  const fewest = patience === 1 ? 26 : 1;
+  expect(pendingOf50(rig, () => request)).toBeGreaterThanOrEqual(fewest);
+  expect(pendingOf50(rig, () => ({ ...request, opcode: IOCB_CMD_PWRITE }))).toBeGreaterThanOrEqual(fewest);
   const other = openFile(path, O_RDWR);
   const dirty = (round: number): Iocb => {
     writeSync(other, pattern(PAGE_BYTES, round), 0, PAGE_BYTES, 0);
     return { opcode: IOCB_CMD_FSYNC, fd: other };
   };
-  expect(pendingOf50(rig, dirty)).toBeGreaterThan(25);
+  expect(pendingOf50(rig, dirty)).toBeGreaterThanOrEqual(fewest);
 });
 
 test('buffered reads and writes are done when io_submit returns', () => {
