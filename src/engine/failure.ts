@@ -47,6 +47,7 @@ export function errorOf(request: Request, errno: number): Error {
   });
 }
 
+/** What everything is refused with once the context closes. */
 export function closedError(): CodedError {
   return aioError(
     'ERR_AIO_CONTEXT_CLOSED',

@@ -23,7 +23,7 @@ export interface EngineOptions {
   ring: boolean;
 }
 
-/** Makes the kernel's context and the packer of its control memory. */
+/** Makes the kernel's context and the packer of its control memory. Throws what io_setup or eventfd answers, with the remedy. */
 export function setUp(
   { depth, latency, ring }: EngineOptions,
   pool: Pool,
