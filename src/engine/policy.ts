@@ -19,11 +19,18 @@ export const PART_BYTES: number = 512 * 1024;
 export const EXTENDING_PART_BYTES: number = 8 * 1024 * 1024;
 /** Requests in one io_submit call. */
 export const SLICE_REQUESTS = 32;
+/** The same where they have completed when it returns: then only what a call costs is left to save. */
+export const PROMPT_SLICE_REQUESTS = 64;
 /**
  * The same while no more than SLICE_REQUESTS wait: the kernel starts the device at the end of the call (blk_start_plug in io_submit,
  * fs/aio.c), and until then it would have little to do.
  */
 export const SHORT_SLICE_REQUESTS = 8;
+/**
+ * While more than SLICE_REQUESTS wait, one in so many requests wakes the loop: a device that reports every single one would have it do
+ * nothing else. The others are found on the way, a millisecond later at most (LOOK_PAUSE_MS).
+ */
+export const HEARD_EVERY = 8;
 /**
  * Completions that are settled at once. What their callers ask for next is submitted before the rest are settled, or the device would
  * wait for all of them.
@@ -31,9 +38,9 @@ export const SHORT_SLICE_REQUESTS = 8;
 export const WAKE_REQUESTS = 8;
 /** After so many slices in a row that had completed when io_submit returned, requests need not wake the loop. */
 export const PROMPT_SLICES = 8;
-/** Looks for such a request in as many turns of the loop, then once a millisecond. */
-export const PROMPT_LOOKS = 64;
-export const PROMPT_PAUSE_MS = 1;
+/** Where nothing in flight will wake the loop, it looks in every turn; after so many in vain, and besides others, after a pause. */
+export const LOOKS_IN_VAIN = 64;
+export const LOOK_PAUSE_MS = 1;
 /** The pump stops when the submits of one turn of the event loop have taken this long. */
 export const TURN_BUDGET_MS = 0.5;
 /** A slice that took longer raises the suspicion that io_submit waits; one that also slept sends its files to the threads. */

@@ -4,6 +4,7 @@ import { IOCB_CMD_POLL, IOCB_CMD_PREAD } from '../layout/constants.ts';
 import { channels, type SubmitMessage } from './channels.ts';
 import type { Core } from './core.ts';
 import { Jobs } from './jobs.ts';
+import { Lookout } from './lookout.ts';
 import { pack, take } from './packing.ts';
 import * as policy from './policy.ts';
 import { TOUCH_BYTES } from './pool.ts';
@@ -44,30 +45,32 @@ export class Submitter {
   #retrying: NodeJS.Timeout | undefined;
   /** Slots of polls that were settled while slices were packed, and are to be cancelled afterwards. */
   readonly #cancels: number[] = [];
-  readonly #slice: Int32Array = new Int32Array(policy.SLICE_REQUESTS);
-  /** Of the present slice: how many requests it may have, whether they need not wake the loop, and its bytes, weighted. */
+  readonly #slice: Int32Array = new Int32Array(policy.PROMPT_SLICE_REQUESTS);
+  /** Of the present slice: how many requests it may have, one in how many of them wakes the loop (0: none), and its bytes, weighted. */
   #most = 0;
-  #unheard = false;
+  #heardEvery = 1;
   #filledBytes = 0;
+  /** It is submitted while the caller still asks for more: nobody may hear of it before that is over. */
+  #early = false;
   /** Slices that are yet to be watched for sleeps, because one was slow. */
   #suspicion = 0;
   /** Slices in a row that were alone with the kernel and had completed when io_submit returned. */
   #prompt = 0;
-  /** Looks in a row for completions that do not wake the loop. */
-  #looks = 0;
-  #looking = false;
+  /** The last slice that was alone had not. */
+  #takesTime = false;
+  readonly #lookout: Lookout;
   #scheduled = false;
   #pumping = false;
   #immediate: NodeJS.Immediate | undefined;
   /** Submits that looked for completions in this turn of the event loop. */
   #rounds = 0;
-  #keepAlive = true;
   #referenced = false;
 
   constructor(core: Core) {
     this.#core = core;
     this.#room = new Room(core, this.#onTurn);
     this.jobs = new Jobs(core, this.#room);
+    this.#lookout = new Lookout(core, this.#onLook);
   }
 
   set completion(completion: Completion) {
@@ -86,6 +89,8 @@ export class Submitter {
     this.#waiting++;
     this.#ready.add(target);
     this.schedule();
+    // Just this one of all that follow, so that it is asked once a slice.
+    if (this.#waiting === policy.SLICE_REQUESTS + 1) this.#submitEarly();
   }
 
   /** Submits at the end of this turn: after the running callback and, where it comes from a microtask, after all of those. */
@@ -105,6 +110,7 @@ export class Submitter {
   afterWake(): void {
     // What waits already fills a slice: nothing that the callbacks ask for would make it a better one, and the device may be idle.
     if (this.#waiting >= policy.SLICE_REQUESTS) this.#pump();
+    this.#lookout.watch();
     this.#scheduleAfterMicrotasks();
   }
 
@@ -164,13 +170,13 @@ export class Submitter {
   }
 
   keepAlive(yes: boolean): void {
-    this.#keepAlive = yes;
+    this.#lookout.keepAlive = yes;
     this.updateReference();
   }
 
   /** The watcher keeps the loop alive exactly while something is in flight. */
   updateReference(): void {
-    const wanted = this.#keepAlive && this.#core.slots.used > 0;
+    const wanted = this.#lookout.keepAlive && this.#core.slots.used > 0;
     if (wanted === this.#referenced) return;
     this.#referenced = wanted;
     if (wanted) this.#core.kernel.ref();
@@ -203,7 +209,7 @@ export class Submitter {
     }
     const waiting = this.#waiting;
     this.jobs.dispatch(this.#completion);
-    this.#listen();
+    this.#lookout.watch();
     return this.#waiting > waiting;
   }
 
@@ -231,7 +237,30 @@ export class Submitter {
       if (reaped > 0) counters.completedInline += reaped;
       this.#completion.complete(reaped);
     }
-    if (alone && looks) this.#prompt = slots.used === 0 ? this.#prompt + 1 : 0;
+    if (!alone || !looks) return;
+    this.#takesTime = slots.used > 0;
+    this.#prompt = this.#takesTime ? 0 : this.#prompt + 1;
+  }
+
+  /**
+   * Submits a slice while its caller goes on asking: until thousands of requests are made, a device could have done a hundred. Only
+   * where it has little to do, and takes its time; and what the kernel refuses is carried, so that no callback runs within the call.
+   */
+  #submitEarly(): void {
+    const core = this.#core;
+    if (!this.#takesTime || this.#pumping || core.slots.used > core.depth >> 2 || core.poison !== undefined) return;
+    if (core.spentMs >= policy.TURN_BUDGET_MS) return;
+    if (core.latency !== undefined) core.nowMs = performance.now();
+    this.#pumping = true;
+    this.#early = true;
+    try {
+      const count = this.#fill();
+      if (count > 0) this.#timedSlice(count, 0);
+    } finally {
+      this.#early = false;
+      this.#pumping = false;
+      this.updateReference();
+    }
   }
 
   /** Submits a slice and accounts for the time. Returns how many events were reaped, at most `most`. */
@@ -273,23 +302,10 @@ export class Submitter {
     }
   }
 
-  /** Looks for the completions that do not wake the loop, until there are no more of them. */
-  #listen(): void {
-    const core = this.#core;
-    if (core.unheard === 0 || this.#looking || core.poison !== undefined) return;
-    this.#looking = true;
-    const handle =
-      this.#looks++ < policy.PROMPT_LOOKS ? setImmediate(this.#look) : setTimeout(this.#look, policy.PROMPT_PAUSE_MS);
-    if (!this.#keepAlive) handle.unref();
-  }
-
-  readonly #look = (): void => {
-    this.#looking = false;
-    const count = this.#core.kernel.reap();
+  /** Completions were found that had not woken the loop. */
+  readonly #onLook = (count: number): void => {
     this.newTurn();
-    if (count !== 0) this.#completion.complete(count);
-    if (this.#core.unheard === 0) this.#looks = 0;
-    this.#listen();
+    this.#completion.complete(count);
     this.afterWake();
   };
 
@@ -297,11 +313,7 @@ export class Submitter {
 
   /** Packs what may go now, each file in its turn. Returns how many requests there are. */
   #fill(): number {
-    const idle = this.#core.slots.used === 0;
-    const short = this.#prompt === 0 && this.#waiting <= policy.SLICE_REQUESTS;
-    this.#most = short ? policy.SHORT_SLICE_REQUESTS : policy.SLICE_REQUESTS;
-    this.#unheard = idle && this.#prompt >= policy.PROMPT_SLICES && this.#rounds < policy.INLINE_ROUNDS;
-    this.#filledBytes = 0;
+    this.#shapeSlice();
     let count = 0;
     // When every file in the round has been asked in vain, the slice is done.
     let asked = 0;
@@ -316,6 +328,20 @@ export class Submitter {
     return count;
   }
 
+  /** Decides on the next slice. */
+  #shapeSlice(): void {
+    const many = this.#waiting > policy.SLICE_REQUESTS;
+    this.#filledBytes = 0;
+    this.#heardEvery = many ? policy.HEARD_EVERY : 1;
+    if (this.#prompt === 0) {
+      this.#most = many ? policy.SLICE_REQUESTS : policy.SHORT_SLICE_REQUESTS;
+      return;
+    }
+    this.#most = policy.PROMPT_SLICE_REQUESTS;
+    const idle = this.#core.slots.used === 0;
+    if (idle && this.#prompt >= policy.PROMPT_SLICES && this.#rounds < policy.INLINE_ROUNDS) this.#heardEvery = 0;
+  }
+
   /** Packs requests of one file until its turn is over. Returns how many the slice has then. */
   #fillFrom(target: Target, from: number): number {
     const core = this.#core;
@@ -324,10 +350,14 @@ export class Submitter {
     while (count < this.#most && this.#filledBytes < end) {
       const request = target.ready.head;
       if (request === undefined) break;
-      if (!request.plain && (request.parent ?? request).settled) {
-        this.#shift(target);
-        this.#completion.drop(request);
-        continue;
+      if (!request.plain) {
+        // Its answer may be known already.
+        if (this.#early) break;
+        if ((request.parent ?? request).settled) {
+          this.#shift(target);
+          this.#completion.drop(request);
+          continue;
+        }
       }
       const way = this.#wayOf(request);
       if (way !== policy.OFFLOAD && this.#room.isMissing(request)) break;
@@ -342,7 +372,8 @@ export class Submitter {
       }
       take(core, request, way === policy.TRY);
       this.#slice[count] = request.slot;
-      pack(core, request, count++, this.#unheard && policy.isTransfer(request.op));
+      const heard = this.#heardEvery !== 0 && count % this.#heardEvery === 0;
+      pack(core, request, count++, !heard && policy.isTransfer(request.op));
       this.#filledBytes += this.#weight(request);
     }
     return count;
@@ -391,7 +422,9 @@ export class Submitter {
       }
       const slot = this.#slice[first]!;
       const request = slots.at(slot)!;
-      if (taken === -EAGAIN && !request.trying) {
+      const full = taken === -EAGAIN && !request.trying;
+      if (full || this.#early) {
+        if (full) counters.noRoom++;
         this.#carry(first, count);
         break;
       }
@@ -402,9 +435,8 @@ export class Submitter {
     return most === 0 ? 0 : kernel.reap();
   }
 
-  /** The kernel has no room: these wait, packed, for a completion. */
+  /** The kernel has no room: these wait, packed, for a completion. Or it is too early to hear what it has against them. */
   #carry(first: number, count: number): void {
-    this.#core.counters.noRoom++;
     for (let i = first; i < count; i++) this.#carried.push(this.#slice[i]!);
     // Nothing of ours may be in flight to wake us, or only what may never complete, a poll: then a later turn tries again.
     if (this.#core.slots.used <= this.#carried.length) this.#immediate ??= setImmediate(this.#onImmediate);

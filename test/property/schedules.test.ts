@@ -37,6 +37,11 @@ const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('turn' as const) }) },
   // A while of requests that complete in the submit, after which they do not wake the loop.
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('prompt' as const), reads: fc.nat(12) }) },
+  // More at once than one slice takes: it is submitted while they are made, and few of them wake the loop.
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('burst' as const), reads: fc.integer({ min: 33, max: 100 }) }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant('rule' as const), rule: fc.nat(5), n: fc.integer({ min: 1, max: 5 }) }),
@@ -116,7 +121,13 @@ class Run {
     else if (one.kind === 'complete') this.#complete(one.which, one.how, one.share);
     else if (one.kind === 'rule') this.#kernel.rule = ruleOf(one.rule, one.n);
     else if (one.kind === 'prompt') await this.#prompt(one.reads);
+    else if (one.kind === 'burst') this.#burst(one.reads);
     else await turn();
+  }
+
+  #burst(reads: number): void {
+    for (let i = 0; i < reads; i++)
+      this.#request({ kind: 'read', file: 0, kib: 1, at: i, pool: true, abortable: false });
   }
 
   async #prompt(reads: number): Promise<void> {

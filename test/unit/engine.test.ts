@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Engine, RequestOptions } from '../../src/engine/engine.ts';
 import { PART_BYTES } from '../../src/engine/policy.ts';
 import type { Target } from '../../src/engine/target.ts';
@@ -11,7 +11,7 @@ import {
   RWF_DSYNC,
   RWF_NOWAIT,
 } from '../../src/layout/constants.ts';
-import { fakeEngine, fakeTarget, turn } from '../support/fake-kernel.ts';
+import { fakeEngine, fakeTarget, type Submitted, turn } from '../support/fake-kernel.ts';
 
 const { EAGAIN, EBADF, EIO, EOPNOTSUPP } = constants.errno;
 const count = (bytes: number): unknown => bytes;
@@ -78,6 +78,103 @@ describe('submitting', () => {
     await done;
   });
 
+  test('what completes at once goes in slices of 64', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const views = Array.from({ length: 100 }, () => engine.pool.allocate(4096));
+    kernel.prompt = true;
+    await read(engine, target, 0, views[0]!);
+    await Promise.all(views.map((view, i) => read(engine, target, i * 4096, view)));
+    expect(kernel.calls).toEqual([1, 64, 36]);
+  });
+
+  test('while many wait, one request in eight wakes the loop, and the others are found with it or soon after', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const views = Array.from({ length: 70 }, () => engine.pool.allocate(4096));
+    let settled = 0;
+    const done = views.map((view, i) => read(engine, target, i * 4096, view).then(() => settled++));
+    while (kernel.inFlight.length < 70) await turn();
+    const heard = views.map((_, i) => i % 8 === 0 || i >= 64);
+    expect(kernel.history.map(({ signals }) => signals)).toEqual(heard);
+
+    const complete = async (...iocbs: Submitted[]): Promise<number> => {
+      for (const iocb of iocbs) kernel.complete(iocb, 4096);
+      await turn();
+      return settled;
+    };
+    const [first, second, third] = kernel.inFlight as [Submitted, Submitted, Submitted];
+    expect(await complete(second)).toBe(0);
+    expect(await complete(first)).toBe(2);
+    expect(await complete(third)).toBe(2);
+    vi.advanceTimersByTime(1);
+    await turn();
+    expect(settled).toBe(3);
+    // With nothing in flight that would wake the loop, nobody waits for a timer.
+    const loud = kernel.inFlight.filter(({ signals }) => signals);
+    expect(await complete(...loud)).toBe(3 + loud.length);
+    expect(await complete(...kernel.inFlight)).toBe(70);
+    await Promise.all(done);
+  });
+
+  describe('while the caller still asks', () => {
+    /** An engine over a device that takes its time, which it has seen. */
+    async function slowDevice() {
+      const fake = fakeEngine();
+      const target = fakeTarget();
+      const views = Array.from({ length: 100 }, () => fake.engine.pool.allocate(4096));
+      const first = read(fake.engine, target, 0, views[0]!);
+      await turn();
+      fake.kernel.completeAll();
+      await first;
+      fake.kernel.calls.length = 0;
+      return { ...fake, target, views };
+    }
+
+    test('slices go to a device that has little to do, and no more than it can soon begin', async () => {
+      const { engine, kernel, target, views } = await slowDevice();
+      const done = views.map((view, i) => read(engine, target, i * 4096, view));
+      expect(kernel.calls).toEqual([32, 32]);
+      while (kernel.inFlight.length < 100) await turn();
+      expect(kernel.calls).toEqual([32, 32, 32, 4]);
+      expect(kernel.history.slice(1).map(({ position }) => position)).toEqual(views.map((_, i) => i * 4096));
+      kernel.completeAll();
+      await Promise.all(done);
+    });
+
+    test('nobody hears of it, whatever the kernel answers', async () => {
+      const { engine, kernel, target, views } = await slowDevice();
+      const ends: (string | undefined)[] = [];
+      const ask = (view: Uint8Array, i: number): void => {
+        engine.transfer(IOCB_CMD_PREAD, target, view, 0, 4096, i * 4096, undefined, count, view, (error) => {
+          ends[i] = (error as NodeJS.ErrnoException | null)?.code;
+        });
+      };
+      kernel.prompt = true;
+      kernel.rule = (batch) => {
+        const bad = batch.findIndex(({ position }) => position === 5 * 4096);
+        return bad === -1 ? undefined : bad === 0 ? -EBADF : bad;
+      };
+      for (const [i, view] of views.entries()) ask(view, i);
+      expect(kernel.calls.length).toBeGreaterThan(0);
+      expect(ends).toEqual([]);
+      while (engine.stats().inFlight > 0 || engine.stats().queued > 0) await turn();
+      expect(ends).toEqual(views.map((_, i) => (i === 5 ? 'EBADF' : undefined)));
+      expect(engine.stats()).toMatchObject({ failed: 1, completed: 100, noRoom: 0 });
+    });
+
+    test('what is not plain ends the slice: its answer may be known already', async () => {
+      const { engine, kernel, target, views } = await slowDevice();
+      const done = views.map((view, i) => read(engine, target, i * 4096, view, i === 10 ? { ioprio: 0 } : undefined));
+      expect(kernel.calls).toEqual([10]);
+      while (kernel.inFlight.length < 100) await turn();
+      kernel.completeAll();
+      await Promise.all(done);
+    });
+  });
+
   test('requests made after awaits of different depth in one wake share a slice', async () => {
     const { engine, kernel } = fakeEngine();
     const target = fakeTarget();
@@ -104,10 +201,10 @@ describe('submitting', () => {
     const done = Promise.all(views.map((view, i) => read(engine, target, i * 4096, view)));
     while (kernel.inFlight.length < 128) await turn();
     const before = kernel.calls.length;
-    // On a slow machine the pump would not wait for all of them.
+    // On a slow machine the pump would not wait for all of them. The first of a slice wakes the loop, so it comes last.
     vi.useFakeTimers({ toFake: ['setTimeout'] });
-    for (let i = 0; i < 32; i++) {
-      kernel.complete(kernel.inFlight[0]!, 4096);
+    for (const iocb of kernel.inFlight.slice(0, 32).reverse()) {
+      kernel.complete(iocb, 4096);
       await turn();
     }
     vi.useRealTimers();
