@@ -22,7 +22,8 @@ const USAGE = `npm run bench [-- SUITE] [options]
   report              docs/benchmarks.md and its plots from the results
 
   --rounds N --slice MS --warm MS   how long; --targets ram,disk,fake  where; --only TEXT  groups whose title has it
-  --node FILE         the Node that runs the JavaScript peers; --name NAME  of the results file
+  --node FILE         the Node that runs the JavaScript peers
+  --name NAME         of the results file; of a part, SUITE-part by default, so that it does not replace the whole
   --prefix COMMAND    runs every peer, such as 'chrt -r 1' on a machine with other work
   --profile DIR       CPU profiles of the JavaScript peers
 
@@ -53,6 +54,11 @@ const { values, positionals } = parseArgs({
 
 const folder = fileURLToPath(new URL('../results', import.meta.url));
 const [suite = 'figures', ...names] = positionals;
+
+/** Of the results: what was asked for, or the usual one where the whole suite runs. */
+function nameOf(usual: string): string {
+  return values.name ?? (values.only === '' ? usual : `${usual}-part`);
+}
 
 function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text.slice(0, (process.stderr.columns ?? 80) - 1)}`);
@@ -102,7 +108,7 @@ async function measureSuite(): Promise<void> {
     progress('');
     for (const group of groups) console.log(groupText(group.target, group.title, group.results));
     const machine = describeMachine(folder, values.node);
-    const name = values.name ?? `${suite}-node${machine.node.split('.')[0]}`;
+    const name = nameOf(`${suite}-node${machine.node.split('.')[0]}`);
     writeFileSync(
       `${folder}/${name}.json`,
       `${JSON.stringify({ machine, plan, prefix: values.prefix, groups }, undefined, 1)}\n`,
@@ -121,24 +127,26 @@ async function runGuard(): Promise<void> {
 
 async function runStreams(): Promise<void> {
   const { streams } = await import('./streams/streams.ts');
-  streams(folder, { rounds: Number(values.rounds), only: values.only, prefix: prefixWords() });
+  const { rounds, only } = values;
+  streams(folder, { rounds: Number(rounds), only, prefix: prefixWords(), name: nameOf('streams') });
 }
 
 async function runStall(): Promise<void> {
   const { stall } = await import('./stall/stall.ts');
-  await stall(folder, { trials: Number(values.rounds), only: values.only, prefix: prefixWords() });
+  const { rounds, only } = values;
+  await stall(folder, { trials: Number(rounds), only, prefix: prefixWords(), name: nameOf('stall') });
 }
 
 async function runHttp(): Promise<void> {
   const { http } = await import('./http/http.ts');
-  const { only, name = 'http' } = values;
-  await http(folder, { ...planOf(), prefix: prefixWords(), only, name }, progress);
+  const { only } = values;
+  await http(folder, { ...planOf(), prefix: prefixWords(), only, name: nameOf('http') }, progress);
 }
 
 async function runStartup(): Promise<void> {
   const { startup } = await import('./startup/startup.ts');
-  const { rounds, node, name = 'startup' } = values;
-  startup(folder, { trials: Number(rounds), node, prefix: prefixWords(), name });
+  const { rounds, node } = values;
+  startup(folder, { trials: Number(rounds), node, prefix: prefixWords(), name: nameOf('startup') });
 }
 
 mkdirSync(folder, { recursive: true });

@@ -47,16 +47,18 @@ export interface StallPlan {
   /** Only rows whose place and name have this. */
   readonly only: string;
   readonly prefix: readonly string[];
+  /** Of the results file. */
+  readonly name: string;
 }
 
 const child = fileURLToPath(new URL('child.js', import.meta.url));
 
-/** Measures every row with every engine, prints what came out and writes stall.json. */
+/** Measures every row with every engine, prints what came out and writes the results file. */
 export async function stall(scratch: string, plan: StallPlan): Promise<void> {
   const rows: StallRow[] = [];
   for (const place of new Set(ROWS.map((row) => row.place))) rows.push(...(await rowsAt(place, scratch, plan)));
   const table: StallTable = { machine: describeMachine(scratch, process.execPath), trials: plan.trials, rows };
-  writeFileSync(`${scratch}/stall.json`, `${JSON.stringify(table, undefined, 1)}\n`);
+  writeFileSync(`${scratch}/${plan.name}.json`, `${JSON.stringify(table, undefined, 1)}\n`);
 }
 
 async function rowsAt(place: Place, scratch: string, plan: StallPlan): Promise<StallRow[]> {

@@ -1,16 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomFillSync } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describeMachine, type Machine } from '../machine.ts';
 import { median } from '../statistics.ts';
@@ -26,6 +16,8 @@ export interface StreamPlan {
   /** Only tasks whose name has this. */
   readonly only: string;
   readonly prefix: readonly string[];
+  /** Of the results file. */
+  readonly name: string;
 }
 
 /** The runs of one peer, a round each. */
@@ -95,7 +87,7 @@ function peersOf(
   };
 }
 
-/** Measures every task with every peer in turn, prints what came out and writes streams.json. */
+/** Measures every task with every peer in turn, prints what came out and writes the results file. */
 export function streams(scratch: string, plan: StreamPlan): void {
   const files = {
     source: `${scratch}/stream-source.bin`,
@@ -110,18 +102,10 @@ export function streams(scratch: string, plan: StreamPlan): void {
   makeSource(files.source);
   execFileSync('cp', [files.source, files.memory]);
   const tasks = (['read', 'read warm', 'write', 'copy'] as const).filter((task) => task.includes(plan.only));
-  const rows = [...earlier(scratch, tasks), ...tasks.flatMap((task) => measureTask(task, files, plan))];
+  const rows = tasks.flatMap((task) => measureTask(task, files, plan));
   const machine = describeMachine(scratch, process.execPath);
   const table: StreamTable = { machine, rounds: plan.rounds, prefix: plan.prefix.join(' '), bytes: BYTES, rows };
-  writeFileSync(`${scratch}/streams.json`, `${JSON.stringify(table, undefined, 1)}\n`);
-}
-
-/** What an earlier run measured of other tasks. */
-function earlier(scratch: string, tasks: readonly Task[]): StreamRow[] {
-  const path = `${scratch}/streams.json`;
-  if (!existsSync(path)) return [];
-  const { rows } = JSON.parse(readFileSync(path, 'utf8')) as StreamTable;
-  return rows.filter(({ task }) => !tasks.includes(task));
+  writeFileSync(`${scratch}/${plan.name}.json`, `${JSON.stringify(table, undefined, 1)}\n`);
 }
 
 /** Random data: nothing on the way can make it smaller. */
