@@ -16,7 +16,7 @@ export interface JobMessage {
   path: string | undefined;
 }
 
-/** Published when completions are taken: after a wake-up, or right after a submit. */
+/** Published when completions are taken: after a wake-up, after a look for those that do not wake, or right after a submit. */
 export interface CompleteMessage {
   count: number;
   inFlight: number;

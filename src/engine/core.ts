@@ -1,5 +1,6 @@
 import type { RecordableHistogram } from 'node:perf_hooks';
 import type { CodedError } from '../errors.ts';
+import { IOCB_CMD_POLL } from '../layout/constants.ts';
 import type { Packer } from '../layout/packer.ts';
 import type { KernelContext } from '../raw/binding.ts';
 import { isWrite } from './policy.ts';
@@ -27,8 +28,10 @@ export class Core {
   /** Latencies in nanoseconds, from the submit to the wake-up that brought the event; only if they were asked for. */
   readonly latency: RecordableHistogram | undefined;
   readonly requests: RequestPool = new RequestPool();
-  /** Requests that the kernel has and whose completion will not wake the loop. */
+  /** Requests with a slot whose completion will not wake the loop. */
   unheard = 0;
+  /** Polls with a slot: they may never complete. */
+  polls = 0;
   /** Bytes that the kernel and the threads have. */
   inFlightBytes = 0;
   /** Milliseconds of submits, and of copying for them, in this turn of the event loop. */
@@ -69,6 +72,7 @@ export class Core {
     this.slots.release(request);
     this.inFlightBytes -= request.length;
     if (target.append && isWrite(request.op)) target.appending = false;
+    if (request.op === IOCB_CMD_POLL) this.polls--;
     if (!request.unheard) return;
     request.unheard = false;
     this.unheard--;

@@ -1,18 +1,21 @@
 import type { Core } from './core.ts';
 import { LOOK_PAUSE_MS, LOOKS_IN_VAIN } from './policy.ts';
 
-/** Looks for the completions that do not wake the event loop, as long as there are any to come. */
+/**
+ * Looks for the completions that do not wake the event loop, as long as there are any to come. Mostly another completion, which does wake
+ * it, brings them along: then a look after a pause is enough. Where they are all that is in flight, it looks in every turn of the loop.
+ */
 export class Lookout {
   readonly #core: Core;
   readonly #onEvents: (count: number) => void;
   /** Whether looking keeps the event loop alive. */
   keepAlive = true;
-  /** Looks in a row that found nothing. */
+  /** Turns in a row in which nothing was found. */
   #inVain = 0;
   #soon: NodeJS.Immediate | undefined;
   #later: NodeJS.Timeout | undefined;
 
-  /** `onEvents` is called with the number of events that are in the control memory then; or with a negative one, if the ring is broken. */
+  /** `onEvents` is called with the number of events that are in the control memory then; a negative one says that the ring is broken. */
   constructor(core: Core, onEvents: (count: number) => void) {
     this.#core = core;
     this.#onEvents = onEvents;
@@ -20,23 +23,26 @@ export class Lookout {
 
   /** To be called after every submit and every wake. */
   watch(): void {
-    const { unheard, slots, poison } = this.#core;
-    if (unheard === 0 || poison !== undefined) return;
-    // What will wake the loop finds the others too; only if it takes longer than they do must somebody look.
-    if (slots.used > unheard || this.#inVain >= LOOKS_IN_VAIN) {
-      this.#later ??= this.#mayEnd(setTimeout(this.#onLater, LOOK_PAUSE_MS));
-    } else {
-      this.#soon ??= this.#mayEnd(setImmediate(this.#onSoon));
-    }
+    const { unheard, poison } = this.#core;
+    if (unheard === 0) this.#inVain = 0;
+    else if (poison === undefined) this.#arm();
   }
 
-  #mayEnd<T extends NodeJS.Immediate | NodeJS.Timeout>(handle: T): T {
-    if (!this.keepAlive) handle.unref();
-    return handle;
+  #arm(): void {
+    const { unheard, slots, polls } = this.#core;
+    const others = slots.used - polls > unheard;
+    // An immediate that does not keep the loop alive does not run either before something else wakes the loop.
+    if (!others && this.keepAlive && this.#inVain < LOOKS_IN_VAIN) {
+      this.#soon ??= setImmediate(this.#onSoon);
+    } else if (this.#later === undefined) {
+      this.#later = setTimeout(this.#onLater, LOOK_PAUSE_MS);
+      if (!this.keepAlive) this.#later.unref();
+    }
   }
 
   readonly #onSoon = (): void => {
     this.#soon = undefined;
+    this.#inVain++;
     this.#look();
   };
 
@@ -48,8 +54,11 @@ export class Lookout {
   #look(): void {
     if (this.#core.unheard === 0) return;
     const count = this.#core.kernel.reap();
-    this.#inVain = count === 0 ? this.#inVain + 1 : 0;
-    if (count === 0) this.watch();
-    else this.#onEvents(count);
+    if (count === 0) {
+      this.watch();
+      return;
+    }
+    this.#inVain = 0;
+    this.#onEvents(count);
   }
 }

@@ -26,6 +26,7 @@ export function pack(core: Core, request: Request, index: number, unheard: boole
     nbytes = packVector(core, request, buffer);
   } else if (op === IOCB_CMD_POLL) {
     nbytes = 0;
+    core.polls++;
   }
   if (buffer === -1) buffer = 0;
   let { flags } = request;

@@ -27,8 +27,8 @@ export const PROMPT_SLICE_REQUESTS = 64;
  */
 export const SHORT_SLICE_REQUESTS = 8;
 /**
- * While more than SLICE_REQUESTS wait, one in so many requests wakes the loop: a device that reports every single one would have it do
- * nothing else. The others are found on the way, a millisecond later at most (LOOK_PAUSE_MS).
+ * While more than SLICE_REQUESTS wait, one in so many transfers wakes the loop, the first of each slice among them: a device that reports
+ * every single one would have it do nothing else. The others are found with it, or by a look (see Lookout).
  */
 export const HEARD_EVERY = 8;
 /**
@@ -38,7 +38,7 @@ export const HEARD_EVERY = 8;
 export const WAKE_REQUESTS = 8;
 /** After so many slices in a row that had completed when io_submit returned, requests need not wake the loop. */
 export const PROMPT_SLICES = 8;
-/** Where nothing in flight will wake the loop, it looks in every turn; after so many in vain, and besides others, after a pause. */
+/** Looks in turns of the loop, where nothing else in flight will wake it; after so many in vain, and where something will, after a pause. */
 export const LOOKS_IN_VAIN = 64;
 export const LOOK_PAUSE_MS = 1;
 /** The pump stops when the submits of one turn of the event loop have taken this long. */

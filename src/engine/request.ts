@@ -53,7 +53,7 @@ export class Request {
   settled = false;
   /** This attempt carries RWF_NOWAIT of ours. */
   trying = false;
-  /** Its completion does not signal the eventfd: the submitter looks for it. */
+  /** Its completion does not signal the eventfd: another one brings it along, or a Lookout finds it. */
   unheard = false;
   /** What carries this attempt to a thread; undefined where it goes inline. */
   job: Job | undefined = undefined;

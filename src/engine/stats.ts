@@ -35,7 +35,10 @@ export interface AioStats {
   /** The longest slice of io_submit calls on the event loop, and the sum of all. */
   longestSubmitMs: number;
   totalSubmitMs: number;
-  /** Turns of the loop in which the eventfd brought completions, and how many; completions found right after a submit are counted apart. */
+  /**
+   * Turns of the loop in which the eventfd brought completions, and how many it brought or a later look found; completions found right
+   * after a submit are counted apart.
+   */
   wakes: number;
   completedByWake: number;
   completedInline: number;

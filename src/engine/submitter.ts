@@ -50,14 +50,10 @@ export class Submitter {
   #most = 0;
   #heardEvery = 1;
   #filledBytes = 0;
-  /** It is submitted while the caller still asks for more: nobody may hear of it before that is over. */
-  #early = false;
   /** Slices that are yet to be watched for sleeps, because one was slow. */
   #suspicion = 0;
   /** Slices in a row that were alone with the kernel and had completed when io_submit returned. */
   #prompt = 0;
-  /** The last slice that was alone had not. */
-  #takesTime = false;
   readonly #lookout: Lookout;
   #scheduled = false;
   #pumping = false;
@@ -89,8 +85,6 @@ export class Submitter {
     this.#waiting++;
     this.#ready.add(target);
     this.schedule();
-    // Just this one of all that follow, so that it is asked once a slice.
-    if (this.#waiting === policy.SLICE_REQUESTS + 1) this.#submitEarly();
   }
 
   /** Submits at the end of this turn: after the running callback and, where it comes from a microtask, after all of those. */
@@ -237,30 +231,7 @@ export class Submitter {
       if (reaped > 0) counters.completedInline += reaped;
       this.#completion.complete(reaped);
     }
-    if (!alone || !looks) return;
-    this.#takesTime = slots.used > 0;
-    this.#prompt = this.#takesTime ? 0 : this.#prompt + 1;
-  }
-
-  /**
-   * Submits a slice while its caller goes on asking: until thousands of requests are made, a device could have done a hundred. Only
-   * where it has little to do, and takes its time; and what the kernel refuses is carried, so that no callback runs within the call.
-   */
-  #submitEarly(): void {
-    const core = this.#core;
-    if (!this.#takesTime || this.#pumping || core.slots.used > core.depth >> 2 || core.poison !== undefined) return;
-    if (core.spentMs >= policy.TURN_BUDGET_MS) return;
-    if (core.latency !== undefined) core.nowMs = performance.now();
-    this.#pumping = true;
-    this.#early = true;
-    try {
-      const count = this.#fill();
-      if (count > 0) this.#timedSlice(count, 0);
-    } finally {
-      this.#early = false;
-      this.#pumping = false;
-      this.updateReference();
-    }
+    if (alone && looks) this.#prompt = slots.used === 0 ? this.#prompt + 1 : 0;
   }
 
   /** Submits a slice and accounts for the time. Returns how many events were reaped, at most `most`. */
@@ -304,6 +275,7 @@ export class Submitter {
 
   /** Completions were found that had not woken the loop. */
   readonly #onLook = (count: number): void => {
+    if (count > 0) this.#core.counters.completedByWake += count;
     this.newTurn();
     this.#completion.complete(count);
     this.afterWake();
@@ -350,14 +322,10 @@ export class Submitter {
     while (count < this.#most && this.#filledBytes < end) {
       const request = target.ready.head;
       if (request === undefined) break;
-      if (!request.plain) {
-        // Its answer may be known already.
-        if (this.#early) break;
-        if ((request.parent ?? request).settled) {
-          this.#shift(target);
-          this.#completion.drop(request);
-          continue;
-        }
+      if (!request.plain && (request.parent ?? request).settled) {
+        this.#shift(target);
+        this.#completion.drop(request);
+        continue;
       }
       const way = this.#wayOf(request);
       if (way !== policy.OFFLOAD && this.#room.isMissing(request)) break;
@@ -422,9 +390,7 @@ export class Submitter {
       }
       const slot = this.#slice[first]!;
       const request = slots.at(slot)!;
-      const full = taken === -EAGAIN && !request.trying;
-      if (full || this.#early) {
-        if (full) counters.noRoom++;
+      if (taken === -EAGAIN && !request.trying) {
         this.#carry(first, count);
         break;
       }
@@ -435,8 +401,9 @@ export class Submitter {
     return most === 0 ? 0 : kernel.reap();
   }
 
-  /** The kernel has no room: these wait, packed, for a completion. Or it is too early to hear what it has against them. */
+  /** The kernel has no room: these wait, packed, for a completion. */
   #carry(first: number, count: number): void {
+    this.#core.counters.noRoom++;
     for (let i = first; i < count; i++) this.#carried.push(this.#slice[i]!);
     // Nothing of ours may be in flight to wake us, or only what may never complete, a poll: then a later turn tries again.
     if (this.#core.slots.used <= this.#carried.length) this.#immediate ??= setImmediate(this.#onImmediate);

@@ -32,3 +32,21 @@ test('ref takes it back', async () => {
   // The timer does not keep the program alive: only the request does.
   expect(await runNode(program)).toMatchObject({ ...clean, stdout: 'rejected\nexit\n' });
 });
+
+test('a read that will not wake the loop is settled, though ref came back after it was made', async () => {
+  // Ten that complete in the submit: after those a completion does not signal.
+  const program = `
+    import { AioContext } from '${dist}index.js';
+    const context = new AioContext({ depth: 128, memory: 1 << 20 });
+    const buffer = context.allocate(4096);
+    const cached = await context.open(new URL('${dist}index.js'), 'r', { direct: false });
+    const disk = await context.open(process.execPath, 'r', { direct: 'auto' });
+    for (let i = 0; i < 10; i++) await cached.read(buffer, 0, 64, 0);
+    setTimeout(() => {
+      context.unref();
+      disk.read(buffer, 0, 4096, 4096 * 1000).then(() => { console.log('read'); return context.close(); });
+      process.nextTick(() => process.nextTick(() => context.ref()));
+    }, 10);`;
+  // Something of Node's own wakes the loop too, if only after eight seconds.
+  expect(await runNode(program, { timeLimitMs: 4000 })).toMatchObject({ ...clean, stdout: 'read\n' });
+});

@@ -37,7 +37,7 @@ const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('turn' as const) }) },
   // A while of requests that complete in the submit, after which they do not wake the loop.
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('prompt' as const), reads: fc.nat(12) }) },
-  // More at once than one slice takes: it is submitted while they are made, and few of them wake the loop.
+  // More at once than one slice takes: few of them wake the loop.
   {
     weight: 1,
     arbitrary: fc.record({ kind: fc.constant('burst' as const), reads: fc.integer({ min: 33, max: 100 }) }),

@@ -119,62 +119,6 @@ describe('submitting', () => {
     await Promise.all(done);
   });
 
-  describe('while the caller still asks', () => {
-    /** An engine over a device that takes its time, which it has seen. */
-    async function slowDevice() {
-      const fake = fakeEngine();
-      const target = fakeTarget();
-      const views = Array.from({ length: 100 }, () => fake.engine.pool.allocate(4096));
-      const first = read(fake.engine, target, 0, views[0]!);
-      await turn();
-      fake.kernel.completeAll();
-      await first;
-      fake.kernel.calls.length = 0;
-      return { ...fake, target, views };
-    }
-
-    test('slices go to a device that has little to do, and no more than it can soon begin', async () => {
-      const { engine, kernel, target, views } = await slowDevice();
-      const done = views.map((view, i) => read(engine, target, i * 4096, view));
-      expect(kernel.calls).toEqual([32, 32]);
-      while (kernel.inFlight.length < 100) await turn();
-      expect(kernel.calls).toEqual([32, 32, 32, 4]);
-      expect(kernel.history.slice(1).map(({ position }) => position)).toEqual(views.map((_, i) => i * 4096));
-      kernel.completeAll();
-      await Promise.all(done);
-    });
-
-    test('nobody hears of it, whatever the kernel answers', async () => {
-      const { engine, kernel, target, views } = await slowDevice();
-      const ends: (string | undefined)[] = [];
-      const ask = (view: Uint8Array, i: number): void => {
-        engine.transfer(IOCB_CMD_PREAD, target, view, 0, 4096, i * 4096, undefined, count, view, (error) => {
-          ends[i] = (error as NodeJS.ErrnoException | null)?.code;
-        });
-      };
-      kernel.prompt = true;
-      kernel.rule = (batch) => {
-        const bad = batch.findIndex(({ position }) => position === 5 * 4096);
-        return bad === -1 ? undefined : bad === 0 ? -EBADF : bad;
-      };
-      for (const [i, view] of views.entries()) ask(view, i);
-      expect(kernel.calls.length).toBeGreaterThan(0);
-      expect(ends).toEqual([]);
-      while (engine.stats().inFlight > 0 || engine.stats().queued > 0) await turn();
-      expect(ends).toEqual(views.map((_, i) => (i === 5 ? 'EBADF' : undefined)));
-      expect(engine.stats()).toMatchObject({ failed: 1, completed: 100, noRoom: 0 });
-    });
-
-    test('what is not plain ends the slice: its answer may be known already', async () => {
-      const { engine, kernel, target, views } = await slowDevice();
-      const done = views.map((view, i) => read(engine, target, i * 4096, view, i === 10 ? { ioprio: 0 } : undefined));
-      expect(kernel.calls).toEqual([10]);
-      while (kernel.inFlight.length < 100) await turn();
-      kernel.completeAll();
-      await Promise.all(done);
-    });
-  });
-
   test('requests made after awaits of different depth in one wake share a slice', async () => {
     const { engine, kernel } = fakeEngine();
     const target = fakeTarget();
@@ -1009,6 +953,40 @@ describe('completions', () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
     kernel.complete(kernel.inFlight[0]!, 512);
     expect(await late).toBe(512);
+  });
+
+  test('a poll beside it, which may never complete, does not make it wait for a timer; a sync does', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const view = engine.pool.allocate(512);
+    let settled = 0;
+    /** Completes a read that does not wake the loop; returns whether it was found. */
+    const completeUnheard = async (other: () => Promise<unknown> | undefined): Promise<boolean> => {
+      kernel.prompt = true;
+      for (let i = 0; i < 9; i++) await read(engine, target, 0, view);
+      kernel.prompt = false;
+      const before = settled;
+      read(engine, target, 0, view).then(() => settled++);
+      other();
+      await turn();
+      kernel.complete(kernel.inFlight[0]!, 512);
+      await turn();
+      return settled > before;
+    };
+    expect(await completeUnheard(() => engine.command(IOCB_CMD_POLL, target, 1, undefined, count, undefined))).toBe(
+      true,
+    );
+    kernel.completeAll();
+    await turn();
+    expect(await completeUnheard(() => datasync(engine, target))).toBe(false);
+    vi.advanceTimersByTime(1);
+    await turn();
+    expect(settled).toBe(2);
+    kernel.completeAll();
+    await turn();
+    expect(engine.stats()).toMatchObject({ inFlight: 0, completedByWake: 4, completedInline: 18 });
   });
 
   test.each([
