@@ -9,7 +9,7 @@ import { isCopied } from './copy.ts';
 import { type Core, IOVECS_PER_SLOT } from './core.ts';
 import { closedError, errorOf } from './failure.ts';
 import { Live } from './live.ts';
-import { EXTENDING_PART_BYTES, isRead, isWrite, PART_BYTES } from './policy.ts';
+import { BLOCK_BYTES, EXTENDING_PART_BYTES, isRead, isWrite, PART_BYTES } from './policy.ts';
 import { Pool } from './pool.ts';
 import type { Callback, Request, Shape } from './request.ts';
 import { settle } from './settle.ts';
@@ -327,11 +327,13 @@ export class Engine implements Ending {
       this.#submitter.enqueue(request);
       return;
     }
-    const { length } = request;
+    const { length, target } = request;
+    // Parts meet between blocks of the file: a loss of power must not leave a sector of which half was written.
+    const lead = target.direct ? 0 : request.position % BLOCK_BYTES;
     request.limit = length;
-    request.openParts = Math.ceil(length / most);
-    for (let start = 0; start < length; start += most) {
-      this.#submitter.enqueue(this.#part(request, start, Math.min(most, length - start)));
+    request.openParts = Math.ceil((lead + length) / most);
+    for (let start = 0, end = most - lead; start < length; start = end, end += most) {
+      this.#submitter.enqueue(this.#part(request, start, Math.min(end, length) - start));
     }
   }
 

@@ -12,6 +12,8 @@ export const OFFLOAD = 2;
  * Largest transfer in one iocb. Half of it costs the event loop more for each byte, twice of it a block device refuses with RWF_NOWAIT.
  */
 export const PART_BYTES: number = 512 * 1024;
+/** Where the parts of a request through the page cache meet: at a multiple of it. No sector of a disk is larger. */
+export const BLOCK_BYTES = 4096;
 /**
  * The same for a write that extends its file: a thread submits it anyway, and in parts it is slower. 100 new files of 1 MiB on xfs were
  * written at 0.6 to 0.8 of the rate (`npm run bench -- stall`). Probably a write that begins behind the end of the file waits for those before.

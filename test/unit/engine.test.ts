@@ -475,6 +475,33 @@ describe('large requests', () => {
     expect(await done).toBe(2 * PART_BYTES);
   });
 
+  test('through the page cache go in parts that meet between its pages, so that a loss of power tears no sector', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget({ direct: false });
+    const view = engine.pool.allocate(2 * PART_BYTES);
+    const done = write(engine, target, 4196, view);
+    while (kernel.inFlight.length < 3) await turn();
+    const parts = kernel.inFlight.map(({ position, nbytes }) => [position, nbytes]);
+    expect(parts).toEqual([
+      [4196, PART_BYTES - 100],
+      [4096 + PART_BYTES, PART_BYTES],
+      [4096 + 2 * PART_BYTES, 100],
+    ]);
+    expect(kernel.inFlight.map(({ buffer }) => buffer - view.byteOffset)).toEqual([
+      0,
+      PART_BYTES - 100,
+      2 * PART_BYTES - 100,
+    ]);
+    kernel.completeAll();
+    expect(await done).toBe(2 * PART_BYTES);
+    // Direct I/O writes whole sectors.
+    const direct = write(engine, fakeTarget(), 512, view);
+    await turn();
+    expect(kernel.inFlight.map(({ position }) => position)).toEqual([512, 512 + PART_BYTES]);
+    kernel.completeAll();
+    await direct;
+  });
+
   test('go in parts of at most 512 KiB and come back as one', async () => {
     const { engine, kernel } = fakeEngine();
     const done = read(engine, fakeTarget(), 4096, engine.pool.allocate(WHOLE));
