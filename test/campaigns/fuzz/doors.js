@@ -1,5 +1,5 @@
 // The three doors of the package, as things to call. A door makes its calls from what test/campaigns/fuzz/values.js gives.
-import { closeSync, constants, openSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
 import * as kaio from '../../../dist/index.js';
@@ -275,9 +275,11 @@ class KaioDoor {
   #ofContext = methodsOf(kaio.AioContext.prototype);
   #ofFile = methodsOf(kaio.AioFile.prototype);
 
-  constructor(dir) {
-    this.#dir = dir;
-    for (const name of FILES) writeFileSync(`${dir}/${name}`, Buffer.alloc(65536, name));
+  /** Each seed has a folder of its own: what one has filled the disk with must not be in the way of the next. */
+  constructor(dir, number) {
+    this.#dir = `${dir}/seed-${number}`;
+    mkdirSync(this.#dir);
+    for (const name of FILES) writeFileSync(`${this.#dir}/${name}`, Buffer.alloc(65536, name));
   }
 
   async begin(at) {
@@ -421,6 +423,7 @@ class KaioDoor {
     const { inFlight, queued, buffers } = this.#context.stats();
     if (inFlight + queued + buffers !== 0)
       throw new Error(`left: ${inFlight} in flight, ${queued} queued, ${buffers} buffers`);
+    rmSync(this.#dir, { recursive: true });
   }
 }
 
@@ -429,7 +432,7 @@ export async function openDoor(name, dir, number) {
   seed(number);
   if (name === 'layout') return new LayoutDoor();
   if (name === 'raw') return new RawDoor(dir);
-  const door = new KaioDoor(dir);
+  const door = new KaioDoor(dir, number);
   await door.begin(number);
   return door;
 }
