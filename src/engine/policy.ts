@@ -65,6 +65,8 @@ export const RESUME_MS = 1;
  */
 export const SLICE_BYTES: number = 8 * 1024 * 1024;
 export const UNTOUCHED_WEIGHT = 16;
+/** The same where requests have completed when io_submit returns: it may be what moves their bytes. */
+export const PROMPT_SLICE_BYTES: number = 4 * 1024 * 1024;
 /** Larger transfers from and to storage in memory go to threads: the submit is where they are done. */
 export const MEMORY_INLINE_BYTES: number = 64 * 1024;
 /** Bytes one file may submit before the next has its turn. */

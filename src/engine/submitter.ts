@@ -46,8 +46,9 @@ export class Submitter {
   /** Slots of polls that were settled while slices were packed, and are to be cancelled afterwards. */
   readonly #cancels: number[] = [];
   readonly #slice: Int32Array = new Int32Array(policy.PROMPT_SLICE_REQUESTS);
-  /** Of the present slice: how many requests it may have, one in how many of them wakes the loop (0: none), and its bytes, weighted. */
+  /** Of the present slice: how much it may have, one in how many requests wakes the loop (0: none), and its bytes, weighted. */
   #most = 0;
+  #mostBytes = 0;
   #heardEvery = 1;
   #filledBytes = 0;
   /** Slices that are yet to be watched for sleeps, because one was slow. */
@@ -289,7 +290,7 @@ export class Submitter {
     let count = 0;
     // When every file in the round has been asked in vain, the slice is done.
     let asked = 0;
-    while (count < this.#most && this.#filledBytes < policy.SLICE_BYTES && asked <= this.#ready.size) {
+    while (count < this.#most && this.#filledBytes < this.#mostBytes && asked <= this.#ready.size) {
       const target = this.#ready.next();
       if (target === undefined) break;
       const before = target.ready.head;
@@ -307,9 +308,11 @@ export class Submitter {
     this.#heardEvery = many ? policy.HEARD_EVERY : 1;
     if (this.#prompt === 0) {
       this.#most = many ? policy.SLICE_REQUESTS : policy.SHORT_SLICE_REQUESTS;
+      this.#mostBytes = policy.SLICE_BYTES;
       return;
     }
     this.#most = policy.PROMPT_SLICE_REQUESTS;
+    this.#mostBytes = policy.PROMPT_SLICE_BYTES;
     const idle = this.#core.slots.used === 0;
     if (idle && this.#prompt >= policy.PROMPT_SLICES && this.#rounds < policy.INLINE_ROUNDS) this.#heardEvery = 0;
   }
@@ -318,7 +321,7 @@ export class Submitter {
   #fillFrom(target: Target, from: number): number {
     const core = this.#core;
     let count = from;
-    const end = Math.min(this.#filledBytes + policy.TURN_BYTES, policy.SLICE_BYTES);
+    const end = Math.min(this.#filledBytes + policy.TURN_BYTES, this.#mostBytes);
     while (count < this.#most && this.#filledBytes < end) {
       const request = target.ready.head;
       if (request === undefined) break;

@@ -86,6 +86,12 @@ describe('submitting', () => {
     await read(engine, target, 0, views[0]!);
     await Promise.all(views.map((view, i) => read(engine, target, i * 4096, view)));
     expect(kernel.calls).toEqual([1, 64, 36]);
+
+    // No more than 4 MiB: io_submit may be what moves them.
+    const large = Array.from({ length: 40 }, () => engine.pool.allocate(131072));
+    kernel.calls.length = 0;
+    await Promise.all(large.map((view, i) => write(engine, target, i * 131072, view)));
+    expect(kernel.calls).toEqual([32, 8]);
   });
 
   test('while many wait, one request in eight wakes the loop, and the others are found with it or soon after', async () => {
