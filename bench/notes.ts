@@ -29,10 +29,14 @@ processes of the soak test had the other half of the machine.
   callback 0.05: both are the bound already. Without the AsyncResource the same run cost 0.05 less. Node.js has no way to ask whether
   anybody uses an AsyncLocalStorage that is cheaper than making one: what it keeps lies on the current resource, under a symbol of its own,
   and can change within a turn. The rest is the request's record, its claim of its memory, packing and decoding.
-- **Rate on the disk against fs.promises and fio.** In this run C, kaio and *fs* with any number of threads all had 47,000 requests/s at depth 32 and
-  fio 86,000; why is not known, and two hours before, in 40 slices without other work, C had 75,000, kaio 84,000, fs.promises 43,000 and fio 89,000:
-  0.95 of fio's rate (median of pairs 0.91) and 1.98 times that of fs.promises (2.0). Of 32 requests in flight nearly all come with one wake-up on
-  this disk; kaio settles them in pieces of 8 and submits what each piece asks for before the next. Without that it had 0.91 and 0.89 of fio's.
+- **Rate on the disk against fs.promises.** 1.88 times in this run (median of pairs 2.07), and 0.93 of fio's rate. This disk has phases: half an
+  hour before, C and kaio had 46,000 requests/s at depth 32, *fs.promises* 44,000 and fio 82,000, and two hours before 77,000, 81,000, 39,000 and
+  90,000. Why is not known. Of 32 requests in flight nearly all come with one wake-up on this disk; kaio settles them in pieces of 8 and
+  submits what each piece asks for before the next. Without that it had 0.91 of fio's rate where it has 0.95.
+- **Rate of many requests at once beside naive submits** (*What submitting does to the event loop*). Reads from tmpfs are CPU alone: of 1.3 µs for each
+  request kaio adds 0.3 in JavaScript. Threads made them slower (0.5 to 0.6), slices of 64 and 128 instead of 32 and fewer signals gained
+  less than the runs differ. Reads and overwrites on the disk were between 0.8 and 0.95 in runs of one evening; a depth of 192 or 256 gained nothing.
+  Overwrites had 0.5 to 0.7 before, whenever the disk reported every single one: now one in eight wakes the loop while many wait.
 - **Many files, many requests queued.** A record has some forty fields; a thousand files or ten thousand requests probably no longer fit the
   processor's nearest caches. Ten thousand promises that live at once are also moved by the garbage collector before they end.`,
 
