@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { PROMPT_SLICE_REQUESTS } from '../../src/engine/policy.ts';
 import { scratchFolder } from '../support/scratch.ts';
 import { mustRun, root, run } from './installed.ts';
 
@@ -25,13 +26,18 @@ function untraceable(): string | false {
 function tracedSubmits(size: string): Decoded[][] {
   const log = join(folder, 'strace.log');
   const calls = 'trace=io_setup,io_submit,io_getevents,io_destroy';
-  // -s is also how much of an array is shown; --seccomp-bpf stops the program for these calls alone. (-y, which would name the files,
-  // takes so long over each call that the engine, rightly, submits off the event loop.)
-  const strace = ['-f', '-s', '32', '--seccomp-bpf', '-e', calls, '-o', log];
+  // -s is also how much of an array is shown: all of the largest slice, on storage that completes requests within the call.
+  // --seccomp-bpf stops the program for these calls alone. (-y, which would name the files, takes so long over each call that the
+  // engine, rightly, submits off the event loop.)
+  const strace = ['-f', '-s', String(PROMPT_SLICE_REQUESTS), '--seccomp-bpf', '-e', calls, '-o', log];
   const job = [process.execPath, join(root, 'examples/out/hundred-writes.js'), '--dir', folder, '--size', size];
   mustRun('strace', [...strace, ...job]);
-  const submits = [...readFileSync(log, 'utf8').matchAll(/io_submit\(0x\w+, \d+, \[(.*)\]/g)].map(([, iocbs]) =>
-    decode(iocbs!),
+  const submits = [...readFileSync(log, 'utf8').matchAll(/io_submit\(0x\w+, (\d+), \[(.*)\]/g)].map(
+    ([, count, iocbs]) => {
+      const decoded = decode(iocbs!);
+      expect(decoded, 'strace shows each iocb of the call').toHaveLength(Number(count));
+      return decoded;
+    },
   );
   // The warm-up ends with reads, and nothing but the job reads or writes afterwards.
   const warm = submits.findLastIndex((iocbs) => iocbs.some(({ opcode }) => opcode === 'IOCB_CMD_PREAD'));
