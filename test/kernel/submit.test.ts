@@ -1,7 +1,17 @@
 import { expect, test } from 'vitest';
 import { IOCB_CMD_NOOP, IOCB_CMD_PREAD } from '../../src/layout/index.ts';
 import { io_submit, readRing } from '../../src/raw/index.ts';
-import { ALL_ONES, answer, type Iocb, KERNEL_ADDRESS, order, PAGE_BYTES, Rig, writeIocb } from '../support/raw.ts';
+import {
+  ALL_ONES,
+  answer,
+  endOfMappings,
+  type Iocb,
+  KERNEL_ADDRESS,
+  order,
+  PAGE_BYTES,
+  Rig,
+  writeIocb,
+} from '../support/raw.ts';
 import { closeNow, pattern, temporaryFile } from '../support/raw-files.ts';
 
 const content = pattern(PAGE_BYTES);
@@ -174,11 +184,15 @@ test('arguments of the wrong type throw before any request is taken', () => {
   expect(io_submit(rig.ctx, 1, pointers)).toBe(1);
 });
 
-test('a read of 2^62 bytes is a read to the end of the file', () => {
+test('a read of 2^62 bytes is a read to the end of the file, or at the end of the address space a fault', () => {
   const { rig, read } = reading();
   const buffer = rig.buffer(PAGE_BYTES);
-  expect(rig.attempt({ ...read, buf: rig.address(buffer), nbytes: 2n ** 62n })).toEqual({ res: PAGE_BYTES });
-  expect(buffer.equals(content)).toBe(true);
+  const result = rig.attempt({ ...read, buf: rig.address(buffer), nbytes: 2n ** 62n });
+  // The length is cut to MAX_RW_COUNT, and the buffer's end must then be an address of the process (import_single_range, lib/iov_iter.c).
+  // On arm64, memory often lies within 2 GiB of the last of them.
+  const mayFault = rig.address(buffer) + 2n ** 31n > endOfMappings();
+  expect(mayFault ? [{ res: PAGE_BYTES }, { io_submit: 'EFAULT' }] : [{ res: PAGE_BYTES }]).toContainEqual(result);
+  if ('res' in result) expect(buffer.equals(content)).toBe(true);
 });
 
 test('forty requests go through a context for two, a slot at a time', () => {

@@ -222,13 +222,24 @@ export class Rig {
   }
 }
 
-/** Whether this process may read or write at an address, by its mappings. */
+/** What is mapped into this process: from where to where, and what may be done there. */
+function mappings(): { from: bigint; to: bigint; rights: string }[] {
+  const lines = readFileSync('/proc/self/maps', 'utf8').matchAll(/^([0-9a-f]+)-([0-9a-f]+) (\S+)/gm);
+  return [...lines].map(([, from, to, rights]) => ({
+    from: BigInt(`0x${from}`),
+    to: BigInt(`0x${to}`),
+    rights: rights!,
+  }));
+}
+
+/** Whether this process may read or write at an address. */
 function isAccessible(address: bigint): boolean {
-  const mappings = readFileSync('/proc/self/maps', 'utf8').matchAll(/^([0-9a-f]+)-([0-9a-f]+) (\S+)/gm);
-  for (const [, from, to, rights] of mappings) {
-    if (address >= BigInt(`0x${from}`) && address < BigInt(`0x${to}`)) return /^(?:r|.w)/.test(rights!);
-  }
-  return false;
+  return mappings().some(({ from, to, rights }) => address >= from && address < to && /^(?:r|.w)/.test(rights));
+}
+
+/** Where the last mapping ends, but for the kernel's own (vsyscall): its address space goes on for some GiB at most. */
+export function endOfMappings(): bigint {
+  return mappings().reduce((end, { to }) => (to > end && to < 2n ** 63n ? to : end), 0n);
 }
 
 /** Writes a `struct iocb` over 64 bytes, every one of them. */
