@@ -93,7 +93,7 @@ void call(Context* context, napi_ref function, std::initializer_list<napi_value>
 void onReadable(uv_poll_t* poll, int, int) {
   auto* context = static_cast<Context*>(poll->data);
   // The counter is cleared before the ring is read. Until then there were at most `depth` events; one that comes later
-  // signals again, and is for the next turn of the loop.
+  // signals again, or is looked for, and is for the next turn of the loop.
   uint64_t signals;
   if (read(context->eventfd, &signals, sizeof(signals)) < 0) signals = 0;
   for (uint32_t taken = 0; taken < context->depth; taken += context->wakeMost) {

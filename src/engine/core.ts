@@ -8,6 +8,7 @@ import type { Pool } from './pool.ts';
 import { type Request, RequestPool } from './request.ts';
 import { Slots } from './slots.ts';
 import { Counters } from './stats.ts';
+import { Turns } from './turns.ts';
 
 /** Entries of the iovec table that belong to each slot. */
 export const IOVECS_PER_SLOT = 8;
@@ -28,6 +29,7 @@ export class Core {
   /** Latencies in nanoseconds, from the submit to the wake-up that brought the event; only if they were asked for. */
   readonly latency: RecordableHistogram | undefined;
   readonly requests: RequestPool = new RequestPool();
+  readonly turns: Turns = new Turns();
   /** Requests with a slot whose completion will not wake the loop. */
   unheard = 0;
   /** Polls with a slot: they may never complete. */

@@ -17,6 +17,7 @@ import { type EngineOptions, setUp } from './setup.ts';
 import type { AioStats } from './stats.ts';
 import { Submitter } from './submitter.ts';
 import type { Target } from './target.ts';
+import { nextTick } from './turns.ts';
 
 /** Of each callback's AsyncResource: its end is told once the callback has run. */
 const MANUAL = { requireManualDestroy: true } as const;
@@ -58,6 +59,7 @@ export class Engine implements Ending {
   readonly #files = new Set<Closable>();
   readonly #aborts = new Aborts((request) => this.#abort(request));
   #closing: Promise<void> | undefined;
+  #ended: Promise<void> | undefined;
   #whenIdle: (() => void) | undefined;
 
   /** Throws what io_setup answers, with the remedy, or `ERR_AIO_NO_MEMORY`. */
@@ -212,7 +214,13 @@ export class Engine implements Ending {
       });
     }
     debug('context closes, %d buffers were not disposed', this.pool.buffers);
-    await new Promise<void>((resolve) => this.#core.kernel.destroy(resolve));
+    await this.#end();
+  }
+
+  /** Ends the kernel's context, once. */
+  #end(): Promise<void> {
+    this.#ended ??= new Promise((resolve) => this.#core.kernel.destroy(resolve));
+    return this.#ended;
   }
 
   /** A poll may wait for ever; closing the context does not. */
@@ -289,7 +297,7 @@ export class Engine implements Ending {
   #refuse(request: Request, error: Error): void {
     this.#core.counters.failed++;
     // Never before the call has returned: a callback is always asynchronous.
-    process.nextTick(() => {
+    nextTick(() => {
       this.#settle(request, error, 0);
       this.#core.requests.give(request);
     });
@@ -453,7 +461,7 @@ export class Engine implements Ending {
       if (!request.settled) this.#settle(request, error, 0);
     });
     // Only the end of the kernel's context makes the memory safe again.
-    this.#core.kernel.destroy(() => {
+    void this.#end().then(() => {
       this.#live.each((request) => {
         this.#live.remove(request);
         request.target.release();

@@ -3,7 +3,8 @@ import { LOOK_PAUSE_MS, LOOKS_IN_VAIN } from './policy.ts';
 
 /**
  * Looks for the completions that do not wake the event loop, as long as there are any to come. Mostly another completion, which does wake
- * it, brings them along: then a look after a pause is enough. Where they are all that is in flight, it looks in every turn of the loop.
+ * it, brings them along: then a look after a pause is enough. Where they are all that is in flight, it looks in every turn of the loop,
+ * until many looks were in vain. What a look finds is settled at once, not in pieces.
  */
 export class Lookout {
   readonly #core: Core;
@@ -29,13 +30,13 @@ export class Lookout {
   }
 
   #arm(): void {
-    const { unheard, slots, polls } = this.#core;
+    const { unheard, slots, polls, turns } = this.#core;
     const others = slots.used - polls > unheard;
     // An immediate that does not keep the loop alive does not run either before something else wakes the loop.
     if (!others && this.keepAlive && this.#inVain < LOOKS_IN_VAIN) {
-      this.#soon ??= setImmediate(this.#onSoon);
+      this.#soon ??= turns.next(this.#onSoon);
     } else if (this.#later === undefined) {
-      this.#later = setTimeout(this.#onLater, LOOK_PAUSE_MS);
+      this.#later = turns.after(LOOK_PAUSE_MS, this.#onLater);
       if (!this.keepAlive) this.#later.unref();
     }
   }

@@ -12,7 +12,7 @@ export const OFFLOAD = 2;
  * Largest transfer in one iocb. Half of it costs the event loop more for each byte, twice of it a block device refuses with RWF_NOWAIT.
  */
 export const PART_BYTES: number = 512 * 1024;
-/** Where the parts of a request through the page cache meet: at a multiple of it. No sector of a disk is larger. */
+/** Where the parts of a request through the page cache meet: at a multiple of it, but for appends. No sector of a disk is larger. */
 export const BLOCK_BYTES = 4096;
 /**
  * The same for a write that extends its file: a thread submits it anyway, and in parts it is slower. 100 new files of 1 MiB on xfs were
@@ -24,8 +24,8 @@ export const SLICE_REQUESTS = 32;
 /** The same where they have completed when it returns: then only what a call costs is left to save. */
 export const PROMPT_SLICE_REQUESTS = 64;
 /**
- * The same while no more than SLICE_REQUESTS wait: the kernel starts the device at the end of the call (blk_start_plug in io_submit,
- * fs/aio.c), and until then it would have little to do.
+ * The same where they take their time and no more than SLICE_REQUESTS wait: the kernel starts the device at the end of the call
+ * (blk_start_plug in io_submit, fs/aio.c), and until then it would have little to do.
  */
 export const SHORT_SLICE_REQUESTS = 8;
 /**
@@ -34,11 +34,11 @@ export const SHORT_SLICE_REQUESTS = 8;
  */
 export const HEARD_EVERY = 8;
 /**
- * Completions that are settled at once. What their callers ask for next is submitted before the rest are settled, or the device would
- * wait for all of them.
+ * Completions of a wake that are settled at once. What their callers ask for next is submitted before the rest are settled, or the device
+ * would wait for all of them.
  */
 export const WAKE_REQUESTS = 8;
-/** After so many slices in a row that had completed when io_submit returned, requests need not wake the loop. */
+/** After so many slices that had completed when io_submit returned, requests that are alone with the kernel need not wake the loop. */
 export const PROMPT_SLICES = 8;
 /** Looks in turns of the loop, where nothing else in flight will wake it; after so many in vain, and where something will, after a pause. */
 export const LOOKS_IN_VAIN = 64;

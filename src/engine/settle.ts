@@ -1,4 +1,5 @@
 import type { Request } from './request.ts';
+import { nextTick } from './turns.ts';
 
 /** Tells whoever made the request how it ended. After this only the engine knows it. */
 export function settle(request: Request, error: Error | null, bytes: number): void {
@@ -14,7 +15,7 @@ export function settle(request: Request, error: Error | null, bytes: number): vo
     } else request.resource!.runInAsyncScope(request.callback, undefined, error);
   } catch (thrown) {
     // It is thrown where nothing else is lost by it, and becomes an uncaught exception there.
-    process.nextTick(rethrow, thrown);
+    nextTick(rethrow, thrown);
   } finally {
     request.resource!.emitDestroy();
   }

@@ -12,6 +12,7 @@ import type { Request } from './request.ts';
 import { Room } from './room.ts';
 import { Round } from './round.ts';
 import type { Target } from './target.ts';
+import { nextTick, queueMicrotask } from './turns.ts';
 
 const { EAGAIN } = constants.errno;
 
@@ -53,13 +54,13 @@ export class Submitter {
   #filledBytes = 0;
   /** Slices that are yet to be watched for sleeps, because one was slow. */
   #suspicion = 0;
-  /** Slices in a row that were alone with the kernel and had completed when io_submit returned. */
+  /** Slices that were alone with the kernel and had completed when io_submit returned, since one that had not. */
   #prompt = 0;
   readonly #lookout: Lookout;
   #scheduled = false;
   #pumping = false;
   #immediate: NodeJS.Immediate | undefined;
-  /** Submits that looked for completions in this turn of the event loop. */
+  /** Submits that found completions in this turn of the event loop. */
   #rounds = 0;
   #referenced = false;
 
@@ -92,7 +93,7 @@ export class Submitter {
   schedule(): void {
     if (this.#scheduled || this.#pumping) return;
     this.#scheduled = true;
-    process.nextTick(this.#flush);
+    nextTick(this.#flush);
   }
 
   /** To be called when the event loop has turned: completions have come, or an immediate. */
@@ -214,7 +215,7 @@ export class Submitter {
     if (this.#core.spentMs < policy.TURN_BUDGET_MS) return true;
     if (this.#immediate === undefined) {
       this.#core.counters.yielded++;
-      this.#immediate = setImmediate(this.#onImmediate);
+      this.#immediate = this.#core.turns.next(this.#onImmediate);
     }
     return false;
   }
@@ -222,7 +223,7 @@ export class Submitter {
   /** Submits a slice and settles what has completed by then: that needs no wake-up. */
   #submitFilled(count: number): void {
     const { counters, slots, depth } = this.#core;
-    const alone = slots.used === count;
+    const others = slots.used - count;
     const looks = this.#rounds < policy.INLINE_ROUNDS;
     // What completes at once is done with; of the rest, as many as make the next slice.
     const most = this.#prompt > 0 ? depth : Math.min(depth, Math.max(count, policy.WAKE_REQUESTS));
@@ -232,7 +233,9 @@ export class Submitter {
       if (reaped > 0) counters.completedInline += reaped;
       this.#completion.complete(reaped);
     }
-    if (alone && looks) this.#prompt = slots.used === 0 ? this.#prompt + 1 : 0;
+    if (!looks) return;
+    if (slots.used > others) this.#prompt = 0;
+    else if (others === 0) this.#prompt++;
   }
 
   /** Submits a slice and accounts for the time. Returns how many events were reaped, at most `most`. */
@@ -409,8 +412,9 @@ export class Submitter {
     this.#core.counters.noRoom++;
     for (let i = first; i < count; i++) this.#carried.push(this.#slice[i]!);
     // Nothing of ours may be in flight to wake us, or only what may never complete, a poll: then a later turn tries again.
-    if (this.#core.slots.used <= this.#carried.length) this.#immediate ??= setImmediate(this.#onImmediate);
-    else this.#retrying ??= setTimeout(this.#onRetry, policy.RESUME_MS).unref();
+    const { slots, turns } = this.#core;
+    if (slots.used <= this.#carried.length) this.#immediate ??= turns.next(this.#onImmediate);
+    else this.#retrying ??= turns.after(policy.RESUME_MS, this.#onRetry).unref();
   }
 
   readonly #onRetry = (): void => {

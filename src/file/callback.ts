@@ -1,4 +1,5 @@
 import type { Callback } from '../engine/request.ts';
+import { nextTick } from '../engine/turns.ts';
 import { invalidArgType } from '../errors.ts';
 
 /** Runs what may throw; what it throws goes where the result would have gone. */
@@ -10,7 +11,7 @@ export function attempt<T>(callback: Callback | undefined, run: () => Promise<T>
     return run();
   } catch (error) {
     if (typeof callback !== 'function') return Promise.reject(error);
-    process.nextTick(callback, error);
+    nextTick(callback, error);
     return undefined;
   }
 }
@@ -28,7 +29,7 @@ function callBack(callback: Callback, ...result: Parameters<Callback>): void {
   try {
     callback(...result);
   } catch (thrown) {
-    process.nextTick(() => {
+    nextTick(() => {
       throw thrown;
     });
   }

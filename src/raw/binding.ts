@@ -45,7 +45,7 @@ export interface Binding {
 
 /** One kernel context as the engine drives it. Functions, not methods: they need no `this`. */
 export interface KernelContext {
-  /** The descriptor that every completion signals. */
+  /** The descriptor that completions signal (those with IOCB_FLAG_RESFD). */
   readonly eventfd: number;
   /**
    * Submits entries of the pointer array in one call and, if the kernel takes them all, reaps up to `most` events as `reap` does. The

@@ -127,9 +127,10 @@ export class FakeKernel {
       unref: () => {
         this.referenced = false;
       },
+      // The native one hears of it once, too.
       destroy: (callback) => {
+        if (!this.destroyed) setImmediate(callback);
         this.destroyed = true;
-        setImmediate(callback);
       },
     };
   }

@@ -1,8 +1,11 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { constants } from 'node:os';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Engine, RequestOptions } from '../../src/engine/engine.ts';
 import { PART_BYTES } from '../../src/engine/policy.ts';
 import type { Target } from '../../src/engine/target.ts';
+import { Turns } from '../../src/engine/turns.ts';
 import {
   IOCB_CMD_FDSYNC,
   IOCB_CMD_POLL,
@@ -16,6 +19,19 @@ import { fakeEngine, fakeTarget, type Submitted, turn } from '../support/fake-ke
 const { EAGAIN, EBADF, EIO, EOPNOTSUPP } = constants.errno;
 const count = (bytes: number): unknown => bytes;
 type Fake = ReturnType<typeof fakeEngine>;
+
+/** Until the test ends, what the engine does after a pause it does when the function that this returns is called. */
+function holdPauses(): () => void {
+  const held: (() => void)[] = [];
+  const spy = vi.spyOn(Turns.prototype, 'after').mockImplementation((_ms, callback) => {
+    held.push(callback);
+    return setTimeout(() => {}).unref();
+  });
+  onTestFinished(() => spy.mockRestore());
+  return () => {
+    for (const callback of held.splice(0)) callback();
+  };
+}
 
 function read(engine: Engine, target: Target, position: number, view: Uint8Array, options?: RequestOptions) {
   return engine.transfer(
@@ -95,8 +111,7 @@ describe('submitting', () => {
   });
 
   test('while many wait, one request in eight wakes the loop, and the others are found with it or soon after', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout'] });
-    onTestFinished(() => void vi.useRealTimers());
+    const endPause = holdPauses();
     const { engine, kernel } = fakeEngine();
     const target = fakeTarget();
     const views = Array.from({ length: 70 }, () => engine.pool.allocate(4096));
@@ -115,7 +130,7 @@ describe('submitting', () => {
     expect(await complete(second)).toBe(0);
     expect(await complete(first)).toBe(2);
     expect(await complete(third)).toBe(2);
-    vi.advanceTimersByTime(1);
+    endPause();
     await turn();
     expect(settled).toBe(3);
     // With nothing in flight that would wake the loop, nobody waits for a timer.
@@ -123,6 +138,46 @@ describe('submitting', () => {
     expect(await complete(...loud)).toBe(3 + loud.length);
     expect(await complete(...kernel.inFlight)).toBe(70);
     await Promise.all(done);
+  });
+
+  test('a slice that leaves something behind is not prompt, whatever else is in flight', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const views = Array.from({ length: 31 }, () => engine.pool.allocate(4096));
+    kernel.prompt = true;
+    await read(engine, target, 0, views[0]!);
+    kernel.prompt = false;
+    const other = read(engine, fakeTarget({ submit: 'offload' }), 0, views[0]!);
+    await turn();
+    kernel.calls.length = 0;
+    const round = async (): Promise<void> => {
+      const done = Promise.all(views.slice(1).map((view, i) => read(engine, target, i * 4096, view)));
+      await turn();
+      for (const iocb of kernel.inFlight.filter(({ offThread }) => !offThread)) kernel.complete(iocb, 4096);
+      await done;
+    };
+    await round();
+    await round();
+    expect(kernel.calls).toEqual([30, 8, 8, 8, 6]);
+    kernel.completeAll();
+    await other;
+  });
+
+  test('a look for completions is in the context of whoever made the engine, not of the first request', async () => {
+    const { engine, kernel } = fakeEngine();
+    const storage = new AsyncLocalStorage<string>();
+    const stores: unknown[] = [];
+    const onComplete = (): number => stores.push(storage.getStore());
+    subscribe('kaio:complete', onComplete);
+    onTestFinished(() => void unsubscribe('kaio:complete', onComplete));
+    const target = fakeTarget();
+    const views = Array.from({ length: 40 }, () => engine.pool.allocate(4096));
+    const done = storage.run('first', () => Promise.all(views.map((view, i) => read(engine, target, i * 4096, view))));
+    while (kernel.inFlight.length < 40) await turn();
+    kernel.complete(kernel.inFlight[1]!, 4096);
+    await vi.waitFor(() => expect(stores).toEqual([undefined]));
+    kernel.completeAll();
+    await done;
   });
 
   test('requests made after awaits of different depth in one wake share a slice', async () => {
@@ -152,12 +207,12 @@ describe('submitting', () => {
     while (kernel.inFlight.length < 128) await turn();
     const before = kernel.calls.length;
     // On a slow machine the pump would not wait for all of them. The first of a slice wakes the loop, so it comes last.
-    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    const endPause = holdPauses();
     for (const iocb of kernel.inFlight.slice(0, 32).reverse()) {
       kernel.complete(iocb, 4096);
       await turn();
     }
-    vi.useRealTimers();
+    endPause();
     while (kernel.inFlight.length < 128) await turn();
     expect(kernel.calls.slice(before)).toEqual([32]);
     while (kernel.inFlight.length > 0) {
@@ -989,8 +1044,7 @@ describe('completions', () => {
   });
 
   test('a poll beside it, which may never complete, does not make it wait for a timer; a sync does', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout'] });
-    onTestFinished(() => void vi.useRealTimers());
+    const endPause = holdPauses();
     const { engine, kernel } = fakeEngine();
     const target = fakeTarget();
     const view = engine.pool.allocate(512);
@@ -1014,7 +1068,7 @@ describe('completions', () => {
     kernel.completeAll();
     await turn();
     expect(await completeUnheard(() => datasync(engine, target))).toBe(false);
-    vi.advanceTimersByTime(1);
+    endPause();
     await turn();
     expect(settled).toBe(2);
     kernel.completeAll();
@@ -1039,6 +1093,19 @@ describe('completions', () => {
     });
     expect(await warned).toMatchObject({ code: 'ERR_AIO_CORRUPTED' });
     expect(kernel.destroyed).toBe(true);
+    await engine.close();
+  });
+
+  test('a context that is closing when it is poisoned closes all the same', async () => {
+    const { engine, kernel } = fakeEngine();
+    const warned = new Promise((resolve) => process.once('warning', resolve));
+    const done = read(engine, fakeTarget(), 0, engine.pool.allocate(512));
+    await turn();
+    const closed = engine.close();
+    kernel.post(12345n, 0n, 512);
+    await expect(done).rejects.toMatchObject({ code: 'ERR_AIO_CORRUPTED' });
+    await warned;
+    await closed;
   });
 });
 
