@@ -33,35 +33,26 @@ function holdPauses(): () => void {
   };
 }
 
-function read(engine: Engine, target: Target, position: number, view: Uint8Array, options?: RequestOptions) {
-  return engine.transfer(
-    IOCB_CMD_PREAD,
-    target,
-    view,
-    0,
-    view.byteLength,
-    position,
-    options,
-    count,
-    undefined,
-    undefined,
-  ) as Promise<number>;
-}
+const transfer =
+  (op: number) =>
+  (engine: Engine, target: Target, position: number, view: Uint8Array, options?: RequestOptions): Promise<number> => {
+    const { byteLength } = view;
+    return engine.transfer(
+      op,
+      target,
+      view,
+      0,
+      byteLength,
+      position,
+      options,
+      count,
+      undefined,
+      undefined,
+    ) as Promise<number>;
+  };
 
-function write(engine: Engine, target: Target, position: number, view: Uint8Array, options?: RequestOptions) {
-  return engine.transfer(
-    IOCB_CMD_PWRITE,
-    target,
-    view,
-    0,
-    view.byteLength,
-    position,
-    options,
-    count,
-    undefined,
-    undefined,
-  ) as Promise<number>;
-}
+const read = transfer(IOCB_CMD_PREAD);
+const write = transfer(IOCB_CMD_PWRITE);
 
 function datasync(engine: Engine, target: Target) {
   return engine.command(IOCB_CMD_FDSYNC, target, 0, undefined, count, undefined) as Promise<number>;
