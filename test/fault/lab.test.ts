@@ -326,7 +326,7 @@ describe('children', () => {
     const size = 20_000;
     const source = `import { io_setup } from '${new URL('../../dist/raw/index.js', import.meta.url).href}';
       io_setup(${size}); console.log('ready'); setInterval(() => {}, 1000);`;
-    const before = { nr: aioNr(), descriptors: openDescriptors() };
+    const before = openDescriptors();
     let during = { nr: 0, contexts: 0 };
     const { signal } = await runNode(source, {
       onOutput(_, child) {
@@ -336,10 +336,10 @@ describe('children', () => {
     });
     expect(signal).toBe('SIGKILL');
     expect(during.contexts).toBe(1);
-    // Other processes of the machine have contexts as well, smaller ones.
-    expect(during.nr).toBeGreaterThan(before.nr + size / 2);
-    expect(await eventually(() => aioNr() < before.nr + size / 2)).toBe(true);
-    expect(openDescriptors()).toBeLessThanOrEqual(before.descriptors);
+    // Other processes of the machine have contexts as well, which may end at any time.
+    expect(during.nr).toBeGreaterThanOrEqual(size);
+    expect(await eventually(() => aioNr() < during.nr - size / 2)).toBe(true);
+    expect(openDescriptors()).toBeLessThanOrEqual(before);
   });
 
   test('a program is compiled once', (context) => {
