@@ -66,10 +66,11 @@ describe('random reads and writes leave what a model in memory says', () => {
 });
 
 test('the quota is given back by close', async () => {
-  const contexts = Array.from({ length: 3 }, () => new AioContext({ depth: 64 }));
+  const depth = 4096;
+  const contexts = Array.from({ length: 3 }, () => new AioContext({ depth }));
   const during = aioNr();
   await Promise.all(contexts.map((context) => context.close()));
-  // Others may use the quota of this machine meanwhile, but 192 requests of it were ours.
-  expect(during).toBeGreaterThanOrEqual(192);
-  expect(aioNr()).toBeLessThanOrEqual(during - 192 + 128);
+  // Others may take some of this machine's quota meanwhile, but hardly two of these three.
+  expect(during).toBeGreaterThanOrEqual(3 * depth);
+  expect(aioNr()).toBeLessThan(during - depth);
 });
