@@ -178,8 +178,11 @@ test('two contexts and four workers at once do their work and end', async () => 
   const source = `import { AioContext } from '${dist}index.js';
     import { workerData } from 'node:worker_threads';
     const contexts = [new AioContext({ depth: 8, memory: 1 << 20 }), AioContext.default];
+    // A file that is dropped before its context is closed would be worth a warning.
+    export const files = [];
     for (const [i, context] of contexts.entries()) {
       const file = await context.open(workerData + i, 'w+', { direct: 'auto' });
+      files.push(file);
       const data = Buffer.alloc(65536, i + 1);
       await Promise.all(Array.from({ length: 50 }, (_, at) => file.write(data, 0, 65536, at * 65536)));
       const back = Buffer.alloc(65536);
