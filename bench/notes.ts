@@ -33,11 +33,14 @@ processes of the soak test had the other half of the machine.
   hour before, C and kaio had 46,000 requests/s at depth 32, *fs.promises* 44,000 and fio 82,000, and two hours before 77,000, 81,000, 39,000 and
   90,000. Why is not known. Of 32 requests in flight nearly all come with one wake-up on this disk; kaio settles them in pieces of 8 and
   submits what each piece asks for before the next. Without that it had 0.91 of fio's rate where it has 0.95.
-- **Rate of many requests at once beside naive submits** (*What submitting does to the event loop*). Reads from tmpfs are CPU alone: of 1.3 µs for each
-  request kaio adds 0.3 in JavaScript. Threads made them slower (0.5 to 0.6), slices of 64 and 128 instead of 32 and fewer signals gained
-  less than the runs differ. One thread that takes 48 requests at a time beside the event loop came to 0.92 to 1.0 on a machine without other
-  work and to 0.85 on a busy one, for a third to a half more CPU in both; records that need fewer of the processor's cache lines gained nothing. Reads and overwrites on the disk were between 0.8 and 0.95 in runs of one evening; a depth of 192 or 256 gained nothing.
-  Overwrites had 0.5 to 0.7 before, whenever the disk reported every single one: now one in eight wakes the loop while many wait.
+- **Rate of many requests at once beside naive submits** (*What submitting does to the event loop*). Reads from tmpfs are CPU alone: of 1.3 µs
+  for each request kaio adds 0.3 in JavaScript. Threads made them slower (0.5 to 0.6), slices of 64 and 128 instead of 32 and fewer signals
+  gained less than the runs differ. One thread that takes 48 requests at a time beside the event loop came to 0.92 to 1.0 on a machine without
+  other work and to 0.85 on a busy one, for a third to a half more CPU in both; records that need fewer of the processor's cache lines gained
+  nothing. Reads and overwrites on the disk were between 0.8 and 0.95 in the runs of two evenings. Naive submits keep the device's queue full,
+  and wait in io_submit for it; kaio never has more than 128 in flight. A depth of 160 or 192 and earlier refills gained nothing; with 256
+  reads came to 1.0, and io_submit slept 33 times. Overwrites had 0.5 to 0.7 before, whenever the disk reported every single one: now one in
+  eight wakes the loop while many wait.
 - **Many files, many requests queued.** A record has some forty fields; a thousand files or ten thousand requests probably no longer fit the
   processor's nearest caches. Ten thousand promises that live at once are also moved by the garbage collector before they end.`,
 
