@@ -5,6 +5,7 @@ export const nextTick: typeof process.nextTick = process.nextTick;
 export const queueMicrotask: typeof globalThis.queueMicrotask = globalThis.queueMicrotask;
 export const setImmediate: typeof globalThis.setImmediate = globalThis.setImmediate;
 export const setTimeout: typeof globalThis.setTimeout = globalThis.setTimeout;
+export const clearTimeout: typeof globalThis.clearTimeout = globalThis.clearTimeout;
 
 /**
  * Callbacks in later turns of the event loop. They run in the asynchronous context in which the AioContext was made: one that brings about

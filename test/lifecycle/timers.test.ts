@@ -21,6 +21,27 @@ const program = `
   console.log(written.filter(({ bytesWritten }) => bytesWritten === 4096).length, read.filter(({ bytesRead }) => bytesRead === 4096).length);
 `;
 
+const streaming = `
+  import { open } from '${dist}index.js';
+  import { finished } from 'node:stream/promises';
+  const file = await open(${JSON.stringify(path)}, 'w', { direct: 'auto' });
+  // Those of node:stream itself need nextTick.
+  for (const name of ['clearTimeout', 'setImmediate', 'setTimeout']) globalThis[name] = () => { throw new Error(name + ' is mocked'); };
+  const out = file.createWriteStream();
+  for (let i = 0; i < 50; i++) {
+    out.write(Buffer.alloc(3000, i));
+    await new Promise(process.nextTick);
+  }
+  out.end();
+  await finished(out);
+  console.log(out.bytesWritten);
+`;
+
+test('a stream is written where the timers are mocked', async () => {
+  const { stdout, code, stderr } = await runNode(streaming);
+  expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: '150000\n' });
+});
+
 test('requests end where the timers are mocked', async () => {
   const { stdout, code, stderr } = await runNode(program);
   expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: '200 200\n' });
