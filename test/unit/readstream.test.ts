@@ -227,9 +227,11 @@ describe('zeroCopy', () => {
   test('what nobody received is given back when the stream is destroyed', async () => {
     const { buffers } = context.stats();
     const stream = await streamed({ zeroCopy: true, highWaterMark: 65536, start: 100 });
-    const [first] = (await once(stream, 'data')) as [PoolBuffer];
-    stream.pause();
-    expect(first.equals(content.subarray(100, 65536))).toBe(true);
+    // Paused by the listener itself: what is there already comes without a turn between.
+    const first = await new Promise<PoolBuffer>((received) =>
+      stream.once('data', (chunk: PoolBuffer) => received(stream.pause() && chunk)),
+    );
+    expect(first.equals(content.subarray(100, 100 + first.length))).toBe(true);
     await eventually(() => context.stats().inFlight === 0);
     stream.destroy();
     await once(stream, 'close');
