@@ -1,10 +1,10 @@
 import { constants, copyFileSync, readFileSync } from 'node:fs';
-import { release } from 'node:os';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { IOCB_CMD_PREAD, IOCB_CMD_PWRITE, RWF_NOWAIT } from '../../src/layout/index.ts';
 import { directSkip } from '../support/direct.ts';
 import { type FileSystemKind, fileSystemSkip, withFileSystem } from '../support/filesystems.ts';
+import { kernelBefore } from '../support/proc.ts';
 import { type Iocb, type Outcome, PAGE_BYTES, Rig } from '../support/raw.ts';
 import { openFile, pattern, temporaryFile } from '../support/raw-files.ts';
 
@@ -132,11 +132,6 @@ function mounted(kind: FileSystemKind): (skip: (condition: boolean, note: string
   };
 }
 
-function kernelBefore(major: number, minor: number): boolean {
-  const [actualMajor = 0, actualMinor = 0] = release().split('.').map(Number);
-  return actualMajor < major || (actualMajor === major && actualMinor < minor);
-}
-
 /** A file of two pages that are in the page cache, and a transfer of the first. */
 function twoPages(directory: string, direct = false): { rig: Rig; path: string; read: Iocb; write: Iocb } {
   const { fd, path } = temporaryFile({ content: pattern(2 * PAGE_BYTES), directory, direct });
@@ -223,10 +218,13 @@ describe.for(behaviours)('on $kind', (behaviour) => {
   const extension = { true: 'pending', false: 'done', undefined: 'pending or done' }[
     `${behaviour.extendsAsynchronously}`
   ];
-  test(`direct writes that extend a file are ${extension} when io_submit returns`, ({ skip }) => {
-    const pending = pendingExtensions(directWhere(skip));
-    if (behaviour.extendsAsynchronously === true) expect(pending).toBeGreaterThan(0);
+  test(`direct writes that extend a file are ${extension} when io_submit returns`, async ({ skip }) => {
+    const directory = directWhere(skip);
+    const pending = pendingExtensions(directory);
     if (behaviour.extendsAsynchronously === false) expect(pending).toBe(0);
+    if (behaviour.extendsAsynchronously !== true || pending > 0) return;
+    // A busy machine may give the processor to the loop device's worker, which is done with one after the other before the call returns.
+    await expect.poll(() => pendingExtensions(directory), { timeout: 30_000, interval: 1000 }).toBeGreaterThan(0);
   });
 });
 

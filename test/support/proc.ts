@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How many requests all the machine's contexts were made for: what `fs.aio-max-nr` limits. Other processes count as well. */
@@ -41,4 +42,10 @@ export async function eventually(condition: () => boolean, limitMs = 5000): Prom
     await sleep(5);
   }
   return true;
+}
+
+/** Whether the kernel is older than this version. */
+export function kernelBefore(major: number, minor: number): boolean {
+  const [actualMajor = 0, actualMinor = 0] = release().split('.').map(Number);
+  return actualMajor < major || (actualMajor === major && actualMinor < minor);
 }
