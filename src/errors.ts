@@ -108,6 +108,12 @@ export function abortError(signal: AbortSignal): CodedError {
   return Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' });
 }
 
+/** Waits for all of them; where some fail, it then throws what the first of those failed with. */
+export async function everyOne(promises: Iterable<Promise<unknown>>): Promise<void> {
+  const results = await Promise.allSettled(promises);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
 /**
  * Settles as `promise` does, but lets a system error's stack name the line that awaits: an error that comes from a callback of libuv has
  * none of its own.

@@ -3,12 +3,12 @@ import type { CodedError } from '../errors.ts';
 import { IOCB_CMD_POLL } from '../layout/constants.ts';
 import type { Packer } from '../layout/packer.ts';
 import type { KernelContext } from '../raw/binding.ts';
+import { Loop } from './loop.ts';
 import { isWrite } from './policy.ts';
 import type { Pool } from './pool.ts';
 import { type Request, RequestPool } from './request.ts';
 import { Slots } from './slots.ts';
 import { Counters } from './stats.ts';
-import { Turns } from './turns.ts';
 
 /** Entries of the iovec table that belong to each slot. */
 export const IOVECS_PER_SLOT = 8;
@@ -29,7 +29,7 @@ export class Core {
   /** Latencies in nanoseconds, from the submit to the wake-up that brought the event; only if they were asked for. */
   readonly latency: RecordableHistogram | undefined;
   readonly requests: RequestPool = new RequestPool();
-  readonly turns: Turns = new Turns();
+  readonly loop: Loop = new Loop();
   /** Requests with a slot whose completion will not wake the loop. */
   unheard = 0;
   /** Polls with a slot: they may never complete. */

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { debug } from '../debug.ts';
-import { abortError, aioError } from '../errors.ts';
+import { abortError, aioError, everyOne } from '../errors.ts';
 import * as abi from '../layout/constants.ts';
 import type { Binding } from '../raw/binding.ts';
 import { Aborts } from './aborts.ts';
@@ -9,6 +9,7 @@ import { isCopied } from './copy.ts';
 import { type Core, IOVECS_PER_SLOT } from './core.ts';
 import { closedError, errorOf } from './failure.ts';
 import { Live } from './live.ts';
+import { nextTick } from './loop.ts';
 import { BLOCK_BYTES, EXTENDING_PART_BYTES, isRead, isWrite, PART_BYTES } from './policy.ts';
 import { Pool } from './pool.ts';
 import type { Callback, Request, Shape } from './request.ts';
@@ -17,7 +18,6 @@ import { type EngineOptions, setUp } from './setup.ts';
 import type { AioStats } from './stats.ts';
 import { Submitter } from './submitter.ts';
 import type { Target } from './target.ts';
-import { nextTick } from './turns.ts';
 
 /** Of each callback's AsyncResource: its end is told once the callback has run. */
 const MANUAL = { requireManualDestroy: true } as const;
@@ -207,14 +207,18 @@ export class Engine implements Ending {
 
   async #close(): Promise<void> {
     this.#endPolls();
-    await Promise.all([...this.#files].map((file) => file.close()));
-    if (this.#live.count > 0) {
-      await new Promise<void>((resolve) => {
-        this.#whenIdle = resolve;
-      });
+    try {
+      await everyOne([...this.#files].map((file) => file.close()));
+    } finally {
+      // A descriptor that does not close keeps nothing else from being given back.
+      if (this.#live.count > 0) {
+        await new Promise<void>((resolve) => {
+          this.#whenIdle = resolve;
+        });
+      }
+      debug('context closes, %d buffers were not disposed', this.pool.buffers);
+      await this.#end();
     }
-    debug('context closes, %d buffers were not disposed', this.pool.buffers);
-    await this.#end();
   }
 
   /** Ends the kernel's context, once. */

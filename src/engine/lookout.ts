@@ -30,13 +30,13 @@ export class Lookout {
   }
 
   #arm(): void {
-    const { unheard, slots, polls, turns } = this.#core;
+    const { unheard, slots, polls, loop } = this.#core;
     const others = slots.used - polls > unheard;
     // An immediate that does not keep the loop alive does not run either before something else wakes the loop.
     if (!others && this.keepAlive && this.#inVain < LOOKS_IN_VAIN) {
-      this.#soon ??= turns.next(this.#onSoon);
+      this.#soon ??= loop.next(this.#onSoon);
     } else if (this.#later === undefined) {
-      this.#later = turns.after(LOOK_PAUSE_MS, this.#onLater);
+      this.#later = loop.after(LOOK_PAUSE_MS, this.#onLater);
       if (!this.keepAlive) this.#later.unref();
     }
   }

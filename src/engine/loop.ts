@@ -11,7 +11,7 @@ export const clearTimeout: typeof globalThis.clearTimeout = globalThis.clearTime
  * Callbacks in later turns of the event loop. They run in the asynchronous context in which the AioContext was made: one that brings about
  * the next would keep alive, and show to subscribers, that of whoever happened to ask first.
  */
-export class Turns {
+export class Loop {
   readonly #scope: AsyncResource = new AsyncResource('AIOCONTEXT');
 
   next(callback: () => void): NodeJS.Immediate {

@@ -12,7 +12,10 @@ export const OFFLOAD = 2;
  * Largest transfer in one iocb. Half of it costs the event loop more for each byte, twice of it a block device refuses with RWF_NOWAIT.
  */
 export const PART_BYTES: number = 512 * 1024;
-/** Where the parts of a request through the page cache meet: at a multiple of it, but for appends. No sector of a disk is larger. */
+/**
+ * Where the parts of a request through the page cache meet: at a multiple of it, but for appends. Only sectors that are larger, which Linux
+ * knows since 6.15, could be left with half of a write by a power cut.
+ */
 export const BLOCK_BYTES = 4096;
 /**
  * The same for a write that extends its file: a thread submits it anyway, and in parts it is slower. 100 new files of 1 MiB on xfs were
@@ -21,10 +24,10 @@ export const BLOCK_BYTES = 4096;
 export const EXTENDING_PART_BYTES: number = 8 * 1024 * 1024;
 /** Requests in one io_submit call. */
 export const SLICE_REQUESTS = 32;
-/** The same where they have completed when it returns: then only what a call costs is left to save. */
+/** SLICE_REQUESTS where they have completed when it returns: then only what a call costs is left to save. */
 export const PROMPT_SLICE_REQUESTS = 64;
 /**
- * The same where they take their time and no more than SLICE_REQUESTS wait: the kernel starts the device at the end of the call
+ * SLICE_REQUESTS where they take their time and no more than SLICE_REQUESTS wait: the kernel starts the device at the end of the call
  * (blk_start_plug in io_submit, fs/aio.c), and until then it would have little to do.
  */
 export const SHORT_SLICE_REQUESTS = 8;
@@ -65,13 +68,13 @@ export const RESUME_MS = 1;
  */
 export const SLICE_BYTES: number = 8 * 1024 * 1024;
 export const UNTOUCHED_WEIGHT = 16;
-/** The same where requests have completed when io_submit returns: it may be what moves their bytes. */
+/** SLICE_BYTES where requests have completed when io_submit returns: it may be what moves their bytes. */
 export const PROMPT_SLICE_BYTES: number = 4 * 1024 * 1024;
 /** Larger transfers from and to storage in memory go to threads: the submit is where they are done. */
 export const MEMORY_INLINE_BYTES: number = 64 * 1024;
 /** Bytes one file may submit before the next has its turn. */
 export const TURN_BYTES: number = 128 * 1024;
-/** Submits in one turn of the event loop that may look for completions at once; without a bound timers would never fire. */
+/** Submits in one turn of the event loop that find completions at once; without a bound timers would never fire. */
 export const INLINE_ROUNDS = 64;
 export const MAX_THREADS = 4;
 /** Jobs that threads have or that wait for one; one that waits spares the thread a turn of the event loop. */

@@ -48,7 +48,7 @@ export class Room {
     const { free } = this.#core.slots;
     this.#full = free < (this.#full ? this.#roomy : 1);
     // What has the other slots may never complete: a poll.
-    if (this.#full && free > 0) this.#resuming ??= this.#core.turns.after(RESUME_MS, this.#resume).unref();
+    if (this.#full && free > 0) this.#resuming ??= this.#core.loop.after(RESUME_MS, this.#resume).unref();
     return this.#full;
   }
 

@@ -1,5 +1,5 @@
+import { nextTick } from './loop.ts';
 import type { Request } from './request.ts';
-import { nextTick } from './turns.ts';
 
 /** Tells whoever made the request how it ended. After this only the engine knows it. */
 export function settle(request: Request, error: Error | null, bytes: number): void {

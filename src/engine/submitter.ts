@@ -5,6 +5,7 @@ import { channels, type SubmitMessage } from './channels.ts';
 import type { Core } from './core.ts';
 import { Jobs } from './jobs.ts';
 import { Lookout } from './lookout.ts';
+import { nextTick, queueMicrotask } from './loop.ts';
 import { pack, take } from './packing.ts';
 import * as policy from './policy.ts';
 import { TOUCH_BYTES } from './pool.ts';
@@ -12,7 +13,6 @@ import type { Request } from './request.ts';
 import { Room } from './room.ts';
 import { Round } from './round.ts';
 import type { Target } from './target.ts';
-import { nextTick, queueMicrotask } from './turns.ts';
 
 const { EAGAIN } = constants.errno;
 
@@ -54,7 +54,10 @@ export class Submitter {
   #filledBytes = 0;
   /** Slices that are yet to be watched for sleeps, because one was slow. */
   #suspicion = 0;
-  /** Slices that were alone with the kernel and had completed when io_submit returned, since one that had not. */
+  /**
+   * Slices that were alone with the kernel and had completed, and not just been refused, when io_submit returned, since one that left
+   * something behind.
+   */
   #prompt = 0;
   readonly #lookout: Lookout;
   #scheduled = false;
@@ -215,7 +218,7 @@ export class Submitter {
     if (this.#core.spentMs < policy.TURN_BUDGET_MS) return true;
     if (this.#immediate === undefined) {
       this.#core.counters.yielded++;
-      this.#immediate = this.#core.turns.next(this.#onImmediate);
+      this.#immediate = this.#core.loop.next(this.#onImmediate);
     }
     return false;
   }
@@ -223,7 +226,8 @@ export class Submitter {
   /** Submits a slice and settles what has completed by then: that needs no wake-up. */
   #submitFilled(count: number): void {
     const { counters, slots, depth } = this.#core;
-    const others = slots.used - count;
+    const alone = slots.used === count;
+    const { refusedAgain } = counters;
     const looks = this.#rounds < policy.INLINE_ROUNDS;
     // What completes at once is done with; of the rest, as many as make the next slice.
     const most = this.#prompt > 0 ? depth : Math.min(depth, Math.max(count, policy.WAKE_REQUESTS));
@@ -234,8 +238,14 @@ export class Submitter {
       this.#completion.complete(reaped);
     }
     if (!looks) return;
-    if (slots.used > others) this.#prompt = 0;
-    else if (others === 0) this.#prompt++;
+    if (this.#leftBehind(count)) this.#prompt = 0;
+    else if (alone && counters.refusedAgain === refusedAgain) this.#prompt++;
+  }
+
+  /** Whether any of the slice that was just submitted is still with the kernel. */
+  #leftBehind(count: number): boolean {
+    for (let i = 0; i < count; i++) if (this.#core.slots.at(this.#slice[i]!) !== undefined) return true;
+    return false;
   }
 
   /** Submits a slice and accounts for the time. Returns how many events were reaped, at most `most`. */
@@ -412,9 +422,9 @@ export class Submitter {
     this.#core.counters.noRoom++;
     for (let i = first; i < count; i++) this.#carried.push(this.#slice[i]!);
     // Nothing of ours may be in flight to wake us, or only what may never complete, a poll: then a later turn tries again.
-    const { slots, turns } = this.#core;
-    if (slots.used <= this.#carried.length) this.#immediate ??= turns.next(this.#onImmediate);
-    else this.#retrying ??= turns.after(policy.RESUME_MS, this.#onRetry).unref();
+    const { slots, loop } = this.#core;
+    if (slots.used <= this.#carried.length) this.#immediate ??= loop.next(this.#onImmediate);
+    else this.#retrying ??= loop.after(policy.RESUME_MS, this.#onRetry).unref();
   }
 
   readonly #onRetry = (): void => {

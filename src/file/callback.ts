@@ -1,5 +1,5 @@
+import { nextTick } from '../engine/loop.ts';
 import type { Callback } from '../engine/request.ts';
-import { nextTick } from '../engine/turns.ts';
 import { invalidArgType } from '../errors.ts';
 
 /** Runs what may throw; what it throws goes where the result would have gone. */

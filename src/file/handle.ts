@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { isMainThread } from 'node:worker_threads';
 import type { Closable, Engine } from '../engine/engine.ts';
 import type { Target } from '../engine/target.ts';
-import { naming } from '../errors.ts';
+import { everyOne, naming } from '../errors.ts';
 import { openCached } from './cached.ts';
 import { Ranges } from './ranges.ts';
 
@@ -128,12 +128,13 @@ export class Handle implements Closable {
     this.#closed = true;
     this.engine.removeFile(this);
     this.ranges.leave(this.target);
+    const ours = [this.#cached, this.#owned ? this.target : undefined].filter((target) => target !== undefined);
     try {
-      if (this.#cached !== undefined) await closeOwned(this.#cached);
+      await everyOne(ours.map(closeOwned));
     } finally {
-      if (this.#owned) await closeOwned(this.target);
+      // Linux lets go of a descriptor also where close(2) fails.
+      this.#onClosed?.();
     }
-    this.#onClosed?.();
   }
 }
 

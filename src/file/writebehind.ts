@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
+import { clearTimeout, setImmediate, setTimeout } from '../engine/loop.ts';
 import { knownLength } from '../engine/pool.ts';
-import { clearTimeout, setImmediate, setTimeout } from '../engine/turns.ts';
 import { systemError } from '../errors.ts';
 import type { AioFile } from './file.ts';
 import { allocate, type Chunk } from './readahead.ts';

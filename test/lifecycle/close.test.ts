@@ -153,6 +153,19 @@ describe('context.close()', () => {
     expect(openDescriptors()).toBe(descriptors);
   });
 
+  test('says which descriptor does not close, and gives everything else back all the same', async () => {
+    const contexts = contextCount();
+    const descriptors = openDescriptors();
+    const context = newContext();
+    const files = [await openIn(context), await openIn(context), await openIn(context)];
+    closeSync(files[0]!.fd);
+    const request = files[1]!.read(Buffer.alloc(10), 0, 10, 0);
+    await expect(context.close()).rejects.toMatchObject({ code: 'EBADF', syscall: 'close' });
+    expect((await request).bytesRead).toBe(10);
+    expect(files.map(({ state }) => state)).toEqual(['closed', 'closed', 'closed']);
+    expect([contextCount(), openDescriptors()]).toEqual([contexts, descriptors]);
+  });
+
   test('of the default one makes way for a new one', async () => {
     const first = AioContext.default;
     expect(AioContext.default).toBe(first);

@@ -35,8 +35,8 @@ export class FakeKernel {
   /** Everything that was ever accepted. */
   readonly history: Submitted[] = [];
   rule: SubmitRule = () => undefined;
-  /** Whether requests have completed when the call that submits them returns, as those to memory have. */
-  prompt = false;
+  /** Whether requests have completed when the call that submits them returns, as those to memory have; or what those of the call come to. */
+  prompt: boolean | ((iocb: Submitted) => number) = false;
   /** How often this thread has slept: rules that stand still count it up. */
   sleeps = 0;
   destroyed = false;
@@ -139,8 +139,10 @@ export class FakeKernel {
     const batch = this.#read(first, count);
     this.calls.push(count);
     const answer = this.rule(batch) ?? count;
-    for (const iocb of batch.slice(0, Math.max(answer, 0))) this.#accept(iocb);
-    if (this.prompt) this.completeAll();
+    const taken = batch.slice(0, Math.max(answer, 0));
+    for (const iocb of taken) this.#accept(iocb);
+    if (this.prompt === true) this.completeAll();
+    else if (this.prompt) for (const iocb of taken) this.complete(iocb, this.prompt(iocb));
     return answer;
   }
 

@@ -3,9 +3,9 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { constants } from 'node:os';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Engine, RequestOptions } from '../../src/engine/engine.ts';
+import { Loop } from '../../src/engine/loop.ts';
 import { PART_BYTES } from '../../src/engine/policy.ts';
 import type { Target } from '../../src/engine/target.ts';
-import { Turns } from '../../src/engine/turns.ts';
 import {
   IOCB_CMD_FDSYNC,
   IOCB_CMD_POLL,
@@ -23,7 +23,7 @@ type Fake = ReturnType<typeof fakeEngine>;
 /** Until the test ends, what the engine does after a pause it does when the function that this returns is called. */
 function holdPauses(): () => void {
   const held: (() => void)[] = [];
-  const spy = vi.spyOn(Turns.prototype, 'after').mockImplementation((_ms, callback) => {
+  const spy = vi.spyOn(Loop.prototype, 'after').mockImplementation((_ms, callback) => {
     held.push(callback);
     return setTimeout(() => {}).unref();
   });
@@ -152,6 +152,50 @@ describe('submitting', () => {
     expect(kernel.calls).toEqual([30, 8, 8, 8, 6]);
     kernel.completeAll();
     await other;
+  });
+
+  test('a slice that leaves something behind is not prompt, whatever else completes meanwhile', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const views = Array.from({ length: 50 }, () => engine.pool.allocate(4096));
+    kernel.prompt = true;
+    await read(engine, target, 0, views[0]!);
+    kernel.prompt = false;
+    const files = [1, 2].map(() => fakeTarget({ submit: 'offload' }));
+    const others = views.slice(20).map((view, i) => read(engine, files[i % 2]!, 0, view));
+    while (kernel.inFlight.length < 30) await turn();
+    kernel.calls.length = 0;
+    kernel.rule = () => {
+      for (const iocb of kernel.inFlight.filter(({ offThread }) => offThread)) kernel.complete(iocb, 4096);
+      return undefined;
+    };
+    const round = async (): Promise<void> => {
+      const done = views.slice(0, 20).map((view, i) => read(engine, target, i * 4096, view));
+      await Promise.all(others);
+      while (kernel.inFlight.length < 20) await turn();
+      kernel.completeAll();
+      await Promise.all(done);
+    };
+    await round();
+    await round();
+    expect(kernel.calls).toEqual([20, 8, 8, 4]);
+  });
+
+  test('requests that are refused at once are not prompt', async () => {
+    const { engine, kernel } = fakeEngine();
+    const views = Array.from({ length: 20 }, () => engine.pool.allocate(4096));
+    kernel.prompt = () => -EAGAIN;
+    const refused = read(engine, fakeTarget(), 0, views[0]!);
+    while (kernel.inFlight.length < 1) await turn();
+    kernel.completeAll();
+    await refused;
+    kernel.prompt = false;
+    const target = fakeTarget();
+    const done = views.map((view, i) => read(engine, target, i * 4096, view));
+    while (kernel.inFlight.length < 20) await turn();
+    expect(kernel.calls).toEqual([1, 8, 8, 4]);
+    kernel.completeAll();
+    await Promise.all(done);
   });
 
   test('a look for completions is in the context of whoever made the engine, not of the first request', async () => {

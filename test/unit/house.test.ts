@@ -71,6 +71,17 @@ test('of each WebAssembly module only one file casts what it exports', () => {
   expect(casts).toEqual(['src/layout/packer.ts', 'src/layout/placement.ts']);
 });
 
+test('the engine and files take timers from where nobody mocks them', () => {
+  const timer = /\b(process\.)?(?:nextTick|queueMicrotask|setImmediate|setTimeout|setInterval)\(/g;
+  const uses = sources
+    .filter((path) => /^src\/(engine|file)\//.test(path))
+    .flatMap((path) => [...code(path).matchAll(timer)].map(([, global]) => ({ path, global: global !== undefined })));
+  const mocked = uses.filter(({ path, global }) => global || !importsOf(path).includes('engine/loop.ts'));
+  // These come among the ticks of Node's own streams, which take that of the moment.
+  expect(new Set(mocked.map(({ path }) => path))).toEqual(new Set(['src/file/writestream.ts']));
+  expect(uses.length).toBeGreaterThan(mocked.length);
+});
+
 test('the native module stays under 1,000 lines', () => {
   const lines = filesOf('native', /\.(cc|h)$/).map((path) => read(path).split('\n').length - 1);
   expect(lines.reduce((sum, count) => sum + count, 0)).toBeLessThan(1000);
