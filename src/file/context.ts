@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { PathLike } from 'node:fs';
 import { Engine } from '../engine/engine.ts';
 import type { PoolBuffer } from '../engine/pool.ts';
@@ -16,6 +17,9 @@ const MAX_DEPTH = 65535;
 const DEFAULT_MEMORY_BYTES = 64 * 1024 * 1024;
 const MIN_MEMORY_BYTES = 64 * 1024;
 const MAX_MEMORY_BYTES = 65535 * 65536;
+
+/** Who makes the default context: its wake-ups would keep the asynchronous context of whoever asked first alive, and show it to subscribers. */
+const nobody = new AsyncResource('AIOCONTEXT');
 
 /** Options of {@link AioContext}. */
 export interface AioContextOptions {
@@ -83,7 +87,7 @@ export class AioContext implements AsyncDisposable {
    */
   static get default(): AioContext {
     if (AioContext.#default === undefined || AioContext.#default.#engine.closing)
-      AioContext.#default = new AioContext();
+      AioContext.#default = nobody.runInAsyncScope(() => new AioContext());
     return AioContext.#default;
   }
 
@@ -177,7 +181,10 @@ export class AioContext implements AsyncDisposable {
 
   /**
    * Refuses new requests, ends polls, waits for the requests that were made, closes the files and gives the kernel's context back, which takes
-   * about 30 ms. Safe to call again. Buffers of the context can still be looked at afterwards.
+   * about 30 ms. Safe to call again. Buffers of the context can still be looked at afterwards. Streams are not ended by it, as they are by
+   * {@link AioFile.close}: one that still has something to read or write fails with EBADF.
+   *
+   * @throws (rejects) the first system error with which a file did not close. Everything else is closed by then all the same.
    */
   close(): Promise<void> {
     forget(this);

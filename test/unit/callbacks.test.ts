@@ -1,8 +1,11 @@
 // Callbacks in the place of promises: when they are called, with what, and in which context. What they throw is in test/lifecycle.
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { writeFileSync } from 'node:fs';
-import { afterAll, expect, test } from 'vitest';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { closeSync, writeFileSync, writeSync } from 'node:fs';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { AioContext, type AioFile } from '../../src/index.ts';
+import { eventfd } from '../../src/raw/index.ts';
+import { submitted } from '../support/outcome.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 const path = `${scratchFolder()}/file`;
@@ -80,6 +83,24 @@ test('a promise keeps the store of an AsyncLocalStorage', async () => {
   );
   expect(await Promise.all(stores)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   await file.close();
+});
+
+test('what a wake-up of the default context publishes is not in the context of whoever asked for it first', async () => {
+  await AioContext.default.close();
+  const storage = new AsyncLocalStorage<string>();
+  const first = storage.run('first', () => AioContext.default);
+  const stores: unknown[] = [];
+  const onComplete = (): number => stores.push(storage.getStore());
+  subscribe('kaio:complete', onComplete);
+  onTestFinished(() => void unsubscribe('kaio:complete', onComplete));
+  // Not ready when it is submitted, so that the loop is woken.
+  const counter = eventfd(0, 0);
+  const polled = first.poll(counter, 1);
+  await submitted();
+  writeSync(counter, new BigUint64Array([1n]));
+  await polled;
+  expect(stores).toEqual([undefined]);
+  closeSync(counter);
 });
 
 test('a wrong argument goes to the callback', async () => {

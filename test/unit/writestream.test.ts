@@ -33,6 +33,16 @@ function* pieces(lengths: readonly number[], bytes = content.length): Generator<
   }
 }
 
+test('context.close() does not end a stream: it fails with what it still has to write', async () => {
+  const own = new AioContext({ depth: 8, memory: 1 << 20 });
+  const stream = (await own.open(path, 'w', { direct: 'auto' })).createWriteStream();
+  const failed = once(stream, 'error');
+  stream.write(content.subarray(0, 100));
+  await own.close();
+  expect(await failed).toMatchObject([{ code: 'EBADF' }]);
+  expect(statSync(path).size).toBe(0);
+});
+
 describe.each([true, false])('direct: %s', (direct) => {
   test('what is written is what is in the file, to the byte, in whatever pieces it comes', async () => {
     const cases = fc.record({
