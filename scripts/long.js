@@ -1,8 +1,9 @@
-// npm run test:long: everything in its long form. Guests with other kernels share nothing with this one but its processors, and the soak
-// takes less than half of one, so both run beside the rest. What fails does not keep the others from running.
-import { spawn, spawnSync } from 'node:child_process';
+// npm run test:long: everything in its long form. Guests with other kernels share nothing with this one but its processors, and run beside
+// the rest. So does the soak beside the campaigns; the tests come after it, because one of them takes all contexts that the kernel allows.
+// What fails does not keep the others from running.
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 
 const env = { ...process.env, KAIO_LONG: '1' };
@@ -13,33 +14,28 @@ const KERNELS = 'test/campaigns/kernels.test.ts';
 /** Guests give way to the tests here, which have time limits for a machine that is not emulated. */
 const GIVES_WAY = 5;
 
-const lanes = {
-  soak: { runs: [[...LONG, SOAK]] },
-  kernels: { runs: [[...CAMPAIGNS, KERNELS]], nice: GIVES_WAY },
-  // The last one file at a time, because one of them takes all contexts that the kernel allows.
-  rest: {
-    runs: [[...LONG, '--exclude', SOAK], [...CAMPAIGNS, '--exclude', KERNELS], ['--no-file-parallelism']],
-  },
-};
+let passed = true;
 
-/** Runs vitest, each line behind the lane's name. Whether all passed. */
-async function vitest(lane, args, nice) {
+/** Runs vitest, each line behind a name. */
+async function vitest(name, args, nice = 0) {
   const child = spawn('npx', ['vitest', 'run', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  if (nice !== undefined) setPriority(child.pid, nice);
+  setPriority(child.pid, Math.max(getPriority(), nice));
   for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => console.log(`${lane} | ${line}`));
+    createInterface({ input: stream }).on('line', (line) => console.log(`${name} | ${line}`));
   }
   const [code] = await once(child, 'close');
-  return code === 0;
+  if (code !== 0) passed = false;
 }
 
-async function lane([name, { runs, nice }]) {
-  let passed = true;
-  for (const args of runs) passed = (await vitest(name, args, nice)) && passed;
-  return passed;
+async function host() {
+  const soak = vitest('soak', [...LONG, SOAK]);
+  await vitest('campaigns', [...CAMPAIGNS, '--exclude', KERNELS]);
+  await soak;
+  await vitest('long', [...LONG, '--exclude', SOAK]);
+  await vitest('tests', ['--no-file-parallelism']);
 }
 
-const passed = await Promise.all(Object.entries(lanes).map(lane));
+await Promise.all([vitest('kernels', [...CAMPAIGNS, KERNELS], GIVES_WAY), host()]);
 // Holds docs/reliability.md against what the campaigns came to, and writes it there.
-const documented = spawnSync('npx', ['vitest', 'run', 'test/unit/reliability.test.ts'], { env, stdio: 'inherit' });
-process.exit(passed.every(Boolean) && documented.status === 0 ? 0 : 1);
+await vitest('figures', ['test/unit/reliability.test.ts']);
+process.exit(passed ? 0 : 1);

@@ -225,11 +225,14 @@ describe('zeroCopy', () => {
 
   test('what nobody received is given back when the stream is destroyed', async () => {
     const { buffers } = context.stats();
-    const stream = await streamed({ zeroCopy: true, highWaterMark: 65536, start: 100 });
+    const file = await opened();
+    const unit = file.alignment.offset;
+    const stream = file.createReadStream({ zeroCopy: true, highWaterMark: 65536, start: 100 });
     // By a listener: what has been read already comes without a turn between.
     stream.once('data', () => stream.pause());
     const [first] = (await once(stream, 'data')) as [PoolBuffer];
-    expect(first.equals(content.subarray(100, 100 + first.length))).toBe(true);
+    const end = 65536 + (100 % unit === 0 ? 100 : 0);
+    expect(first.equals(content.subarray(100, end))).toBe(true);
     await eventually(() => context.stats().inFlight === 0);
     stream.destroy();
     await once(stream, 'close');

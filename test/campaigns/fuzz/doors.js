@@ -278,7 +278,9 @@ class KaioDoor {
   /** Each seed has a folder of its own: what one has filled the disk with must not be in the way of the next. */
   constructor(dir, number) {
     this.#dir = `${dir}/seed-${number}`;
-    mkdirSync(this.#dir);
+    // It may have failed here before.
+    rmSync(this.#dir, { recursive: true, force: true });
+    mkdirSync(this.#dir, { recursive: true });
     for (const name of FILES) writeFileSync(`${this.#dir}/${name}`, Buffer.alloc(65536, name));
   }
 

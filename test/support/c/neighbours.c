@@ -23,8 +23,9 @@ static aio_context_t busy_context(void) {
 }
 
 static void* churn(void* unused) {
-  // A slow machine needs more than the second for as many as say something.
-  while (nanoseconds() < deadline || __atomic_load_n(&rounds, __ATOMIC_RELAXED) <= CHURNERS) {
+  // A slow machine needs more than the second for as many as say something, but has no longer than there are keepers.
+  const uint64_t end = deadline + (KEEP_S - 2) * 1000000000ull;
+  while (nanoseconds() < deadline || (nanoseconds() < end && __atomic_load_n(&rounds, __ATOMIC_RELAXED) <= CHURNERS)) {
     const aio_context_t ctx = busy_context();
     usleep(100);
     const uint64_t begun = nanoseconds();
