@@ -244,7 +244,9 @@ export class Submitter {
 
   /** Whether any of the slice that was just submitted is still with the kernel. */
   #leftBehind(count: number): boolean {
-    for (let i = 0; i < count; i++) if (this.#core.slots.at(this.#slice[i]!) !== undefined) return true;
+    const { slots } = this.#core;
+    if (slots.used === 0) return false;
+    for (let i = 0; i < count; i++) if (slots.at(this.#slice[i]!) !== undefined) return true;
     return false;
   }
 
