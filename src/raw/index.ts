@@ -87,7 +87,8 @@ export function io_submit(ctx: bigint, nr: number, iocbpp: bigint): number {
 }
 
 /**
- * Reads events (io_getevents(2)), waiting for the first `min` of them: the thread stands still meanwhile.
+ * Reads events (io_getevents(2)), waiting for the first `min` of them: the thread stands still meanwhile. Of several threads that wait, one
+ * that waits for more than are there leaves them to the others; before Linux 6.8 it may take them and wait on (fs/aio.c, aio_complete).
  *
  * @param events Address of room for `nr` events of 32 bytes.
  * @param timeout How long to wait at most; for ever by default. Also the address of a `struct timespec`.
