@@ -32,17 +32,21 @@ class Arguments {
   }
 
   // A descriptor or another int. Out of range is refused, never cut: a cut number could be another file's descriptor.
-  int int32(size_t at) {
-    const int64_t value = integer(at);
-    return value == static_cast<int32_t>(value) ? static_cast<int>(value)
-                                                : static_cast<int>(fail(at, "a 32-bit integer"));
-  }
+  int int32(size_t at) { return static_cast<int>(within(at, INT32_MIN, INT32_MAX)); }
+
+  // An unsigned int, or what C makes one of.
+  unsigned word32(size_t at) { return static_cast<unsigned>(within(at, INT32_MIN, UINT32_MAX)); }
 
   bool given(size_t at) const { return at < info_.Length() && !info_[at].IsUndefined(); }
 
   bool failed() const { return failed_; }
 
  private:
+  int64_t within(size_t at, int64_t least, int64_t most) {
+    const int64_t value = integer(at);
+    return value >= least && value <= most ? value : static_cast<int64_t>(fail(at, "a 32-bit integer"));
+  }
+
   uint64_t fail(size_t at, const char* expected) {
     if (!failed_) {
       failed_ = true;

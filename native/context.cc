@@ -35,7 +35,7 @@ class Context {
   uv_async_t destroyed;
   uv_thread_t destroyer;
   bool hasDestroyer = false;
-  unsigned openHandles = 0;
+  unsigned openHandles = 1;
   bool destroying = false;
   napi_async_cleanup_hook_handle hook = nullptr;
 
@@ -311,11 +311,7 @@ void watch(Context* context, Napi::Env env, const Napi::CallbackInfo& info) {
   context->poolRef = reference(env, info[1]);
   context->wakeRef = reference(env, info[10]);
   napi_async_init(env, nullptr, Napi::String::New(env, "AIOCONTEXT"), &context->asyncContext);
-  uv_loop_t* loop = nullptr;
-  napi_get_uv_event_loop(env, &loop);
-  uv_poll_init(loop, &context->poll, context->eventfd);
   context->poll.data = context;
-  context->openHandles = 1;
   uv_poll_start(&context->poll, UV_READABLE, onReadable);
   uv_unref(reinterpret_cast<uv_handle_t*>(&context->poll));
   napi_add_async_cleanup_hook(env, onEnvironmentEnd, context, &context->hook);
@@ -347,6 +343,15 @@ Napi::Value CreateContext(const Napi::CallbackInfo& info) {
     return failure(env, "eventfd", error);
   }
   auto* context = new Context;
+  uv_loop_t* loop = nullptr;
+  napi_get_uv_event_loop(env, &loop);
+  const int watched = uv_poll_init(loop, &context->poll, fd);
+  if (watched < 0) {
+    context->release();
+    close(fd);
+    io_destroy(ctx);
+    return failure(env, "epoll_ctl", -watched);
+  }
   context->ctx = ctx;
   context->eventfd = fd;
   context->control = static_cast<uint8_t*>(info[0].As<Napi::ArrayBuffer>().Data());

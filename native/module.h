@@ -1,19 +1,15 @@
 // What one JavaScript environment (the main thread or a worker) has of this module.
 #pragma once
 
-#include <linux/aio_abi.h>
 #include <napi.h>
 #include <uv.h>
-
-#include <set>
 
 namespace kaio {
 
 struct Module {
   static Module* of(Napi::Env env) { return env.GetInstanceData<Module>(); }
 
-  // Contexts that kaio/raw made here. They end with the environment: its memory, which they may write to, ends too.
-  std::set<aio_context_t> rawContexts;
+  // Contexts that kaio/raw made here end with the environment: its memory, which they may write to, ends too.
   void destroyRawContexts();
 };
 

@@ -3,8 +3,9 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
+#include <map>
 #include <mutex>
-#include <set>
+#include <vector>
 
 #include "arguments.h"
 #include "module.h"
@@ -20,11 +21,11 @@ using Napi::Value;
 
 Value answer(Napi::Env env, long result) { return Number::New(env, result < 0 ? -errno : static_cast<double>(result)); }
 
-// The contexts of kaio/raw that are alive in this process: readRing follows no other address. The lock is held while a
-// ring is read and before io_destroy unmaps it, so that a worker cannot destroy what another is reading.
+// The contexts of kaio/raw that are alive in this process, and whose they are: readRing follows no other address, and
+// an environment that ends destroys no number that is another's since. The lock is held while a ring is read.
 struct Living {
   std::mutex mutex;
-  std::set<aio_context_t> contexts;
+  std::map<aio_context_t, const Module*> contexts;
 };
 
 Living& living() {
@@ -33,28 +34,17 @@ Living& living() {
   return *instance;
 }
 
-long destroy(aio_context_t ctx) {
-  {
-    const std::lock_guard<std::mutex> lock(living().mutex);
-    living().contexts.erase(ctx);
-  }
-  return io_destroy(ctx);
-}
-
 Value IoSetup(const CallbackInfo& info) {
   Arguments args(info);
-  const int64_t nr = args.integer(0);
+  const unsigned nr = args.word32(0);
   aio_context_t own = 0;
   auto* ctxp = args.given(1) ? static_cast<aio_context_t*>(args.address(1)) : &own;
   if (args.failed()) return Value();
-  const long result = io_setup(static_cast<unsigned>(nr), ctxp);
+  const long result = io_setup(nr, ctxp);
   if (result < 0) return answer(info.Env(), result);
   const aio_context_t ctx = *ctxp;
-  {
-    const std::lock_guard<std::mutex> lock(living().mutex);
-    living().contexts.insert(ctx);
-  }
-  Module::of(info.Env())->rawContexts.insert(ctx);
+  const std::lock_guard<std::mutex> lock(living().mutex);
+  living().contexts[ctx] = Module::of(info.Env());
   return BigInt::New(info.Env(), static_cast<uint64_t>(ctx));
 }
 
@@ -62,8 +52,11 @@ Value IoDestroy(const CallbackInfo& info) {
   Arguments args(info);
   const aio_context_t ctx = args.word(0);
   if (args.failed()) return Value();
-  Module::of(info.Env())->rawContexts.erase(ctx);
-  return answer(info.Env(), destroy(ctx));
+  {
+    const std::lock_guard<std::mutex> lock(living().mutex);
+    living().contexts.erase(ctx);
+  }
+  return answer(info.Env(), io_destroy(ctx));
 }
 
 Value IoSubmit(const CallbackInfo& info) {
@@ -97,9 +90,10 @@ Value IoCancel(const CallbackInfo& info) {
 
 Value Eventfd(const CallbackInfo& info) {
   Arguments args(info);
-  const int64_t initval = args.integer(0), flags = args.integer(1);
+  const unsigned initval = args.word32(0);
+  const int flags = args.int32(1);
   if (args.failed()) return Value();
-  return answer(info.Env(), eventfd(static_cast<unsigned>(initval), static_cast<int>(flags)));
+  return answer(info.Env(), eventfd(initval, flags));
 }
 
 // The header of the ring of a context that is alive here, and what is in it; undefined for any other number.
@@ -144,14 +138,14 @@ Value AddressOf(const CallbackInfo& info) {
 // madvise(2) on whole pages of a buffer.
 Value Madvise(const CallbackInfo& info) {
   Arguments args(info);
-  const int64_t advice = args.integer(1);
+  const int advice = args.int32(1);
   if (args.failed()) return Value();
   if (!info[0].IsArrayBuffer()) {
     napi_throw_type_error(info.Env(), "ERR_INVALID_ARG_TYPE", "madvise takes an ArrayBuffer");
     return Value();
   }
   auto buffer = info[0].As<Napi::ArrayBuffer>();
-  return answer(info.Env(), madvise(buffer.Data(), buffer.ByteLength(), static_cast<int>(advice)));
+  return answer(info.Env(), madvise(buffer.Data(), buffer.ByteLength(), advice));
 }
 
 // Makes nothing: EFAULT, for want of parameters, where the process may use io_uring.
@@ -160,8 +154,14 @@ Value IoUringSetup(const CallbackInfo& info) { return answer(info.Env(), syscall
 }  // namespace
 
 void Module::destroyRawContexts() {
-  for (const aio_context_t ctx : rawContexts) destroy(ctx);
-  rawContexts.clear();
+  std::vector<aio_context_t> own;
+  {
+    const std::lock_guard<std::mutex> lock(living().mutex);
+    for (const auto& [ctx, owner] : living().contexts)
+      if (owner == this) own.push_back(ctx);
+    for (const aio_context_t ctx : own) living().contexts.erase(ctx);
+  }
+  for (const aio_context_t ctx : own) io_destroy(ctx);
 }
 
 void exportRaw(Napi::Env env, Napi::Object exports) {

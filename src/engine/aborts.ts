@@ -1,5 +1,11 @@
 import type { Request } from './request.ts';
 
+const { call } = Function.prototype;
+type Listening = (signal: AbortSignal, type: 'abort', listener: () => void) => void;
+/** Node's own, whatever the signal has in their place: what they threw would be thrown amid the completions. */
+export const listen: Listening = call.bind(EventTarget.prototype.addEventListener) as Listening;
+export const unlisten: Listening = call.bind(EventTarget.prototype.removeEventListener) as Listening;
+
 /** The requests that listen to a signal: one listener a signal, for thousands may share one. */
 export class Aborts {
   readonly #abort: (request: Request) => void;
@@ -20,7 +26,7 @@ export class Aborts {
     const listener = (): void => {
       for (const one of [...requests]) this.#abort(one);
     };
-    signal.addEventListener('abort', listener);
+    listen(signal, 'abort', listener);
     this.#waiting.set(signal, { requests, listener });
   }
 
@@ -31,7 +37,7 @@ export class Aborts {
     if (known === undefined) return;
     known.requests.delete(request);
     if (known.requests.size > 0) return;
-    signal!.removeEventListener('abort', known.listener);
+    unlisten(signal!, 'abort', known.listener);
     this.#waiting.delete(signal!);
   }
 }

@@ -47,11 +47,12 @@ function eachPiece(request: Request, bytes: number, use: (piece: Uint8Array, at:
   for (const view of views) {
     if (at === bytes) break;
     // What was detached has no bytes any more, and no subarray either.
-    if (view.byteLength === 0) continue;
-    const begin = Math.min(skip, view.byteLength);
+    const { byteLength } = view;
+    const begin = Math.min(skip, byteLength);
     skip -= begin;
-    if (begin === view.byteLength) continue;
-    const piece = view.subarray(begin, Math.min(view.byteLength, begin + bytes - at));
+    if (begin === byteLength) continue;
+    const end = Math.min(byteLength, begin + bytes - at);
+    const piece = begin === 0 && end === byteLength ? view : view.subarray(begin, end);
     use(piece, at);
     at += piece.byteLength;
   }

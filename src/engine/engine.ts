@@ -1,7 +1,8 @@
 import { AsyncResource } from 'node:async_hooks';
 import { debug } from '../debug.ts';
-import { abortError, aioError, everyOne } from '../errors.ts';
+import { abortError, aioError, everyOne, isAborted } from '../errors.ts';
 import * as abi from '../layout/constants.ts';
+import { bytesOf } from '../layout/view.ts';
 import type { Binding } from '../raw/binding.ts';
 import { Aborts } from './aborts.ts';
 import { Completer, type Ending } from './completer.ts';
@@ -106,7 +107,8 @@ export class Engine implements Ending {
     request.pool = this.#fits(target, request.memory) ? request.memory : -1;
     request.plain = request.pool !== -1 && options === undefined && length <= PART_BYTES && !target.append;
     if (request.pool === -1) {
-      request.view = view;
+      // One of the pool is its user's object.
+      request.view = at === -1 ? view : bytesOf(view);
       request.skip = skip;
     }
     return this.#begin(request, options, callback);
@@ -288,7 +290,8 @@ export class Engine implements Ending {
   }
 
   #takeOver(request: Request, options: RequestOptions): Error | undefined {
-    if (options.signal?.aborted) return abortError(options.signal);
+    const { signal } = options;
+    if (signal !== undefined && isAborted(signal)) return abortError(signal);
     if (options.dsync === true && isWrite(request.op)) request.rwFlags |= abi.RWF_DSYNC;
     request.nowait = options.nowait === true;
     if (options.ioprio !== undefined) {

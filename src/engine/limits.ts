@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import { type SystemError, systemError } from '../errors.ts';
 import type { KernelFailure } from '../raw/binding.ts';
 
-const { EAGAIN, EMFILE, ENOMEM, ENOSYS, EPERM } = constants.errno;
+const { EAGAIN, EMFILE, ENOMEM, ENOSPC, ENOSYS, EPERM } = constants.errno;
 
 /** What a context could not be made for, with what to do about it. */
 export function setupError({ syscall, errno }: KernelFailure, depth: number): SystemError {
@@ -28,6 +28,8 @@ function remedy(error: number, depth: number): string | undefined {
       return `There is no memory for the completion ring of ${depth} requests: lower "depth", or raise the memory limit`;
     case EMFILE:
       return 'The process has no descriptor left for the eventfd: raise "ulimit -n" or close files';
+    case ENOSPC:
+      return 'The user watches as many descriptors as fs.epoll.max_user_watches allows: raise it';
     default:
       return undefined;
   }

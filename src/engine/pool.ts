@@ -207,7 +207,7 @@ export class Pool {
     const most = exclusive ? 0 : SHARED - 1;
     let shared = false;
     for (let page = first; page < last; page++) {
-      if (this.#owned[page] === 0) return disposedError();
+      if (this.#owned[page] !== 1) return disposedError();
       if (this.#claims[page]! > most) shared = true;
     }
     if (shared && overlaps(offset, length, exclusive)) return busyError();

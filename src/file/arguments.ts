@@ -1,22 +1,21 @@
 import { Buffer } from 'node:buffer';
+import { types } from 'node:util';
 import type { RequestOptions } from '../engine/engine.ts';
-import { invalidArgType, invalidArgValue, outOfRange } from '../errors.ts';
+import { invalidArgType, invalidArgValue, isAborted, outOfRange } from '../errors.ts';
+import { bufferOf, bytesOf, isResizable } from '../layout/view.ts';
 
 /** Checks of what users give, with the errors that Node's `fs` has for the same mistakes. */
 
 export const VIEWS = 'an instance of Buffer, TypedArray, or DataView';
 
-/** The bytes of a view; `or` names what else would do, for the error. */
+/** The bytes of a view, as a view that its user cannot change; `or` names what else would do, for the error. */
 export function checkView(name: string, value: unknown, or = ''): Uint8Array {
-  if (value instanceof Uint8Array) return checkMemory(name, value);
   if (!ArrayBuffer.isView(value)) throw invalidArgType(name, `${or}${VIEWS}`, value);
+  checkMemory(name, value);
   try {
-    return checkMemory(name, new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
-  } catch (error) {
-    if (error instanceof TypeError && !('code' in error)) {
-      throw invalidArgValue(name, 'must not be a view of memory that was transferred away, or shrunk', value);
-    }
-    throw error;
+    return bytesOf(value);
+  } catch {
+    throw invalidArgValue(name, 'must not be a view of memory that was transferred away, or shrunk', value);
   }
 }
 
@@ -26,17 +25,27 @@ export function checkViews(value: unknown): Uint8Array[] {
 }
 
 /** Memory that others may shrink or write to at any time cannot be copied from and to as a whole. */
-function checkMemory(name: string, view: Uint8Array): Uint8Array {
-  const { buffer } = view;
-  if (buffer instanceof ArrayBuffer) {
-    if ((buffer as { resizable?: boolean }).resizable !== true) return view;
+function checkMemory(name: string, view: ArrayBufferView): void {
+  const buffer = bufferOf(view);
+  if (types.isSharedArrayBuffer(buffer)) {
+    throw invalidArgValue(name, 'must not be a view of a SharedArrayBuffer: copy it, or use context.allocate()', view);
+  }
+  if (isResizable(buffer)) {
     throw invalidArgValue(
       name,
       'must not be a view of a resizable ArrayBuffer: its memory can go away while the request runs',
       view,
     );
   }
-  throw invalidArgValue(name, 'must not be a view of a SharedArrayBuffer: copy it, or use context.allocate()', view);
+}
+
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined) return;
+  try {
+    isAborted(signal as AbortSignal);
+  } catch {
+    throw invalidArgType('options.signal', 'an instance of AbortSignal', signal);
+  }
 }
 
 /** The encoding of text; none and `'buffer'` are as good. */
@@ -72,9 +81,7 @@ export function checkOptions(options: RequestOptions | undefined): RequestOption
   if (typeof options !== 'object') throw invalidArgType('options', 'of type object', options);
   const { signal, ioprio, dsync, nowait } = options;
   if (signal === undefined && ioprio === undefined && dsync === undefined && nowait === undefined) return undefined;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalidArgType('options.signal', 'an instance of AbortSignal', signal);
-  }
+  checkSignal(signal);
   if (ioprio !== undefined) checkCount('options.ioprio', ioprio, 0xffff, 0);
   for (const [name, value] of Object.entries({ dsync, nowait })) {
     if (value !== undefined && typeof value !== 'boolean')

@@ -14,12 +14,12 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { debug } from '../debug.ts';
-import { abortError, invalidArgType, invalidArgValue, naming, systemError } from '../errors.ts';
-import { checkCount } from './arguments.ts';
+import { invalidArgType, invalidArgValue, naming, systemError, throwIfAborted } from '../errors.ts';
+import { checkCount, checkSignal } from './arguments.ts';
 import { AioContext } from './context.ts';
 import { deviceBytes, type Extent, extentsOf } from './extents.ts';
 import type { AioFile } from './file.ts';
-import { checkObject, checkSignal } from './streams.ts';
+import { checkObject } from './streams.ts';
 import { compareExtents, copyExtents } from './transport.ts';
 
 const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
@@ -103,7 +103,7 @@ export async function copyFile(
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw invalidArgType('options.onProgress', 'of type function', onProgress);
   }
-  if (signal?.aborted) throw abortError(signal);
+  throwIfAborted(signal);
   return await new Copy(pathOf('source', source), pathOf('destination', destination), options).run();
 }
 
@@ -134,7 +134,7 @@ class Copy {
     const temporary = join(dirname(this.#destination), `.kaio-copy-${crypto.randomUUID()}`);
     try {
       const result = (await this.#reflink(temporary)) ?? (await this.#copy(temporary, stats));
-      this.#throwIfAborted();
+      throwIfAborted(this.#options.signal);
       await this.#publish(temporary);
       return result;
     } finally {
@@ -164,11 +164,6 @@ class Copy {
     if (stats.isDirectory()) throw systemError(-os.errno.EISDIR, 'copyfile', { path });
     const allowed = read ? 'must be a regular file or a block device' : 'must be a regular file, or nothing yet';
     throw invalidArgValue(read ? 'source' : 'destination', allowed, path);
-  }
-
-  #throwIfAborted(): void {
-    const { signal } = this.#options;
-    if (signal?.aborted) throw abortError(signal);
   }
 
   /** Has the file system share the data; undefined where it cannot, and the data must be moved. */
@@ -218,7 +213,7 @@ class Copy {
     const unit = target.alignment.offset;
     await target.truncate(Math.ceil(size / unit) * unit);
     for (const { begin, end } of extents) {
-      this.#throwIfAborted();
+      throwIfAborted(this.#options.signal);
       try {
         await target.preallocate(begin, Math.ceil(end / unit) * unit - begin);
       } catch (error) {

@@ -19,7 +19,7 @@ import type { Engine, RequestOptions } from '../engine/engine.ts';
 import { knownLength } from '../engine/pool.ts';
 import type { Callback, Shape } from '../engine/request.ts';
 import type { Target } from '../engine/target.ts';
-import { invalidArgType, invalidArgValue, systemError } from '../errors.ts';
+import { invalidArgType, invalidArgValue, systemError, throwIfAborted } from '../errors.ts';
 import { IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
 import { binding } from '../raw/binding.ts';
 import { checkCount, checkOptions, VIEWS } from './arguments.ts';
@@ -57,7 +57,6 @@ import {
   inPieces,
   type ReadFileOptions,
   readWhole,
-  throwIfAborted,
   type WriteFileOptions,
 } from './whole.ts';
 import { AioWriteStream, type WriteStreamOptions } from './writestream.ts';
@@ -527,7 +526,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     if (typeof offset !== 'number' || typeof length !== 'number' || typeof position !== 'number') return false;
     if (offset < 0 || length <= 0 || offset + length > knownLength(buffer)) return false;
     if ((offset | 0) !== offset || (length | 0) !== length) return false;
-    if (position < 0 || !Number.isSafeInteger(position + length)) return false;
+    if (position < 0 || !Number.isSafeInteger(position) || position > Number.MAX_SAFE_INTEGER - length) return false;
     if (((position | length) & this.#misaligned) !== 0) return false;
     return !this.#handle.closing && this.#isData && (callback === undefined || typeof callback === 'function');
   }

@@ -1,13 +1,12 @@
 import { addAbortSignal, finished, Readable } from 'node:stream';
 import { invalidArgValue } from '../errors.ts';
-import { checkCount, checkEncoding } from './arguments.ts';
+import { checkCount, checkEncoding, checkSignal } from './arguments.ts';
 import type { AioFile } from './file.ts';
 import { type Chunk, ReadAhead } from './readahead.ts';
 import {
   checkEnd,
   checkInFlight,
   checkObject,
-  checkSignal,
   READ_BYTES,
   requestBytes,
   type Streaming,

@@ -1,4 +1,4 @@
-import { constants, statfs as statfsCallback } from 'node:fs';
+import { constants, fstatSync, statfs as statfsCallback } from 'node:fs';
 import { promisify } from 'node:util';
 import type { Storage } from '../engine/target.ts';
 import { systemError } from '../errors.ts';
@@ -16,11 +16,15 @@ const LOCAL = new Set([
   0x62656572 /* sysfs */, 0x62646576 /* bdevfs */,
 ]);
 
+/** null, zero, full, random and urandom, of the devices with the major number 1 (Documentation/admin-guide/devices.txt). */
+const ENDLESS = new Set([3, 5, 7, 8, 9].map((minor) => (1 << 8) | minor));
+
 /** What an open descriptor is, as far as the engine and its user need to know. */
 export interface Nature {
   /** Device and inode: the same for all descriptors of one file. */
   inode: string;
-  kind: 'file' | 'block' | 'endless' | 'stream' | 'directory' | 'other';
+  /** `endless`: a character device that always has an answer; `stream`: what may wait for others for ever, a pipe, a terminal, an eventfd. */
+  kind: 'file' | 'block' | 'endless' | 'stream' | 'directory';
   size: number;
   storage: Storage;
   /** The kernel does direct I/O on it now. */
@@ -66,14 +70,10 @@ function kindOf(fd: number, mode: number): Nature['kind'] {
       return 'block';
     case constants.S_IFDIR:
       return 'directory';
-    case constants.S_IFIFO:
-    case constants.S_IFSOCK:
-      return 'stream';
     case constants.S_IFCHR:
-      // Loaded here, since it brings node:net along, which others do without.
-      return process.getBuiltinModule('node:tty').isatty(fd) ? 'stream' : 'endless';
+      return ENDLESS.has(fstatSync(fd).rdev) ? 'endless' : 'stream';
     default:
-      return 'other';
+      return 'stream';
   }
 }
 

@@ -74,11 +74,6 @@ export function checkObject(options: unknown): void {
   if (typeof options !== 'object' || options === null) throw invalidArgType('options', 'of type object', options);
 }
 
-export function checkSignal(signal: unknown): void {
-  if (signal === undefined || signal instanceof AbortSignal) return;
-  throw invalidArgType('options.signal', 'an instance of AbortSignal', signal);
-}
-
 /** The option `inFlight`. */
 export function checkInFlight(value: unknown): number {
   const count = checkCount('inFlight', value, MAX_IN_FLIGHT, DEFAULT_IN_FLIGHT);

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import type { RequestOptions } from '../engine/engine.ts';
 import type { Callback, Shape } from '../engine/request.ts';
 import type { Target } from '../engine/target.ts';
-import { aioError, invalidArgValue, systemError } from '../errors.ts';
+import { aioError, invalidArgValue, isAborted, systemError } from '../errors.ts';
 import { IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
 import { checkCount, checkOptions, checkPosition, checkView, checkViews } from './arguments.ts';
 import { callBackWith } from './callback.ts';
@@ -299,7 +299,7 @@ export class Transfers {
       return (await write()) as number;
     } finally {
       // An aborted write may still land.
-      if (cached && signal?.aborted === true) this.#handle.cachedWritten().then(leave, leave);
+      if (cached && signal !== undefined && isAborted(signal)) this.#handle.cachedWritten().then(leave, leave);
       else leave();
     }
   }
@@ -314,8 +314,9 @@ export class Transfers {
     if (kind !== 'stream' || nonblocking || options?.nowait === true) return;
     throw aioError(
       'ERR_AIO_WOULD_BLOCK',
-      'This is a pipe, a socket or a terminal: a read or write could wait for ever, and with it the thread. Open it with O_NONBLOCK and ' +
-        'wait with context.poll(); where the kernel knows RWF_NOWAIT for it, not for a FIFO, { nowait: true } will do as well',
+      'This is a pipe, a socket, a terminal, an eventfd or a device like them: a read or write could wait for ever, and with it the ' +
+        'thread. Open it with O_NONBLOCK and wait with context.poll(); where the kernel knows RWF_NOWAIT for it, not for a FIFO, ' +
+        '{ nowait: true } will do as well',
     );
   }
 }

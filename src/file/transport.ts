@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { abortError, aioError, systemError } from '../errors.ts';
+import { aioError, systemError, throwIfAborted } from '../errors.ts';
 import type { AioContext } from './context.ts';
 import type { Extent } from './extents.ts';
 import type { AioFile } from './file.ts';
@@ -89,7 +89,7 @@ async function eachPiece(transport: Transport, share: number, work: Work): Promi
     try {
       for (const [position, length] of pieces) {
         if (failed) break;
-        if (signal?.aborted) throw abortError(signal);
+        throwIfAborted(signal);
         const bytes = Math.min(length, size - position);
         await work(memory, position, length, bytes);
         onPiece(bytes);

@@ -1,5 +1,6 @@
+import { listen, unlisten } from '../engine/aborts.ts';
 import type { Target } from '../engine/target.ts';
-import { abortError } from '../errors.ts';
+import { abortError, isAborted } from '../errors.ts';
 
 /** Waits, unless the signal says to stop: then it rejects at once. */
 export async function unlessAborted(before: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
@@ -10,13 +11,13 @@ export async function unlessAborted(before: Promise<unknown>, signal: AbortSigna
   let stop = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(abortError(signal));
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop);
+    if (isAborted(signal)) stop();
+    else listen(signal, 'abort', stop);
   });
   try {
     await Promise.race([aborted, before]);
   } finally {
-    signal.removeEventListener('abort', stop);
+    unlisten(signal, 'abort', stop);
   }
 }
 

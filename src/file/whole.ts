@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
 import type { Abortable } from 'node:events';
 import type { ObjectEncodingOptions } from 'node:fs';
-import { abortError, fileTooLarge, invalidArgType, invalidArgValue } from '../errors.ts';
-import { checkEncoding, checkView, VIEWS } from './arguments.ts';
+import { fileTooLarge, invalidArgType, invalidArgValue } from '../errors.ts';
+import { checkEncoding, checkSignal, checkView, VIEWS } from './arguments.ts';
 
 /** What a file takes as a whole: text, memory, or these one after another. */
 export type FileData =
@@ -56,14 +56,8 @@ function checkWholeOptions<T extends ObjectEncodingOptions & Abortable>(options:
   if (typeof given !== 'object') throw invalidArgType('options', 'of type string or an instance of Object', options);
   const { encoding, signal } = given;
   checkEncoding(encoding);
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalidArgType('options.signal', 'an instance of AbortSignal', signal);
-  }
+  checkSignal(signal);
   return given;
-}
-
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw abortError(signal);
 }
 
 /** Reads on, `done` bytes after where it began: how many bytes; 0 at the end of the file. */

@@ -1,16 +1,8 @@
 import { addAbortSignal, Writable } from 'node:stream';
 import { invalidArgType } from '../errors.ts';
-import { checkCount, checkEncoding } from './arguments.ts';
+import { checkCount, checkEncoding, checkSignal } from './arguments.ts';
 import type { AioFile } from './file.ts';
-import {
-  checkInFlight,
-  checkObject,
-  checkSignal,
-  requestBytes,
-  type Streaming,
-  type Streams,
-  WRITE_BYTES,
-} from './streams.ts';
+import { checkInFlight, checkObject, requestBytes, type Streaming, type Streams, WRITE_BYTES } from './streams.ts';
 import { dispose, WriteBehind } from './writebehind.ts';
 
 /** Options of `file.createWriteStream`: those of `FileHandle.createWriteStream`, and kaio's own. */

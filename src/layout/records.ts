@@ -2,6 +2,7 @@ import type { AbiName } from './abis.ts';
 import { invalidType, invalidValue, outOfRange } from './errors.ts';
 import { type PlacedField, type PlacedLayout, placedLayout, type StructName } from './layouts.ts';
 import { placement } from './placement.ts';
+import { bytesOf as bytesOfView, isArrayBuffer } from './view.ts';
 
 /** `struct iocb`, one request. Values of 64-bit fields are bigints. */
 export interface Iocb {
@@ -164,14 +165,11 @@ function get(layout: PlacedLayout, source: Uint8Array, at: number): Record<strin
 }
 
 function bytesOf(name: string, bytes: unknown): Uint8Array {
-  if (bytes instanceof Uint8Array) return bytes;
-  if (!ArrayBuffer.isView(bytes) && !(bytes instanceof ArrayBuffer)) {
+  if (!ArrayBuffer.isView(bytes) && !isArrayBuffer(bytes)) {
     throw invalidType(name, 'an ArrayBuffer or a view of one', bytes);
   }
   try {
-    return ArrayBuffer.isView(bytes)
-      ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-      : new Uint8Array(bytes);
+    return ArrayBuffer.isView(bytes) ? bytesOfView(bytes) : new Uint8Array(bytes);
   } catch {
     throw invalidValue(name, 'memory that is there: this was transferred away, or shrunk', bytes);
   }

@@ -39,6 +39,7 @@ export class Arena {
    */
   constructor(byteLength: number, options: ArenaOptions = {}, native: Binding = binding()) {
     if (typeof byteLength !== 'number') throw invalidArgType('byteLength', 'of type number', byteLength);
+    if (typeof options !== 'object' || options === null) throw invalidArgType('options', 'of type object', options);
     if (!Number.isInteger(byteLength) || byteLength < 1 || byteLength > MAX_BYTES) {
       throw outOfRange('byteLength', `a whole number of bytes from 1 to ${MAX_BYTES}`, byteLength);
     }
@@ -93,7 +94,7 @@ export class Arena {
    * @throws `ERR_INVALID_ARG_TYPE` for memory from elsewhere, `ERR_OUT_OF_RANGE` where no buffer that is handed out begins there.
    */
   free(buffer: Uint8Array): void {
-    if (buffer.buffer !== this.buffer) throw invalidArgType('buffer', 'a buffer that this arena allocated', buffer);
+    if (buffer?.buffer !== this.buffer) throw invalidArgType('buffer', 'a buffer that this arena allocated', buffer);
     this.#runs.release(buffer.byteOffset);
   }
 
@@ -102,7 +103,7 @@ export class Arena {
    * @throws `ERR_INVALID_ARG_TYPE` for memory from elsewhere.
    */
   addressOf(view: ArrayBufferView): bigint {
-    if (view.buffer !== this.buffer) throw invalidArgType('view', 'a view of this arena', view);
+    if (view?.buffer !== this.buffer) throw invalidArgType('view', 'a view of this arena', view);
     return this.address + BigInt(view.byteOffset);
   }
 }

@@ -30,6 +30,7 @@
  *
  * @module kaio/raw
  */
+import { types } from 'node:util';
 import { invalidArgType, outOfRange, type SystemError, systemError } from '../errors.ts';
 import { binding, type RingHeader } from './binding.ts';
 
@@ -165,7 +166,8 @@ export function readRing(ctx: bigint): RingHeader {
  * @throws TypeError for anything else than an ArrayBuffer or a view.
  */
 export function addressOf(view: ArrayBufferLike | ArrayBufferView): bigint {
-  return binding().addressOf(view);
+  // Node-API knows no SharedArrayBuffer, but views of one.
+  return binding().addressOf(types.isSharedArrayBuffer(view) ? new Uint8Array(view) : view);
 }
 
 /** Keeps a timeout's bytes where the kernel can read them during one call. */
