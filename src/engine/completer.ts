@@ -145,7 +145,8 @@ export class Completer {
       this.#submitter.retry(request);
       return;
     }
-    if (request.window !== -1) closeWindow(this.#core, request, bytes, !(request.parent ?? request).settled);
+    const root = request.parent ?? request;
+    if (request.window !== -1 && !closeWindow(this.#core, request, bytes, !root.settled)) root.broken = true;
     request.done += bytes;
     request.position += bytes;
     request.length -= bytes;
@@ -156,7 +157,8 @@ export class Completer {
 
   /** A request that cannot be submitted: its memory is gone. */
   fail(request: Request): void {
-    this.#finishPart(request, 0, -EFAULT);
+    (request.parent ?? request).broken = true;
+    this.#finishPart(request, 0, 0);
   }
 
   /** A request that was aborted in the queue. */
@@ -166,17 +168,16 @@ export class Completer {
 
   #finishPart(part: Request, bytes: number, errno: number): void {
     const root = part.parent ?? part;
-    let failure = errno;
-    if (part.window !== -1 && !closeWindow(this.#core, part, bytes, !root.settled)) failure = -EFAULT;
+    if (part.window !== -1 && !closeWindow(this.#core, part, bytes, !root.settled)) root.broken = true;
     const total = part.done + bytes;
     if (part === root) {
-      this.#finish(root, total, failure);
+      this.#finish(root, total, errno);
       return;
     }
     const end = part.start + total;
     if (end < part.start + part.size && end < root.limit) {
       root.limit = end;
-      root.failure = failure;
+      root.failure = errno;
     }
     if (root.submittedMs === 0 || part.submittedMs < root.submittedMs) root.submittedMs = part.submittedMs;
     this.#core.requests.give(part);
@@ -190,6 +191,6 @@ export class Completer {
       latency.record(Math.max(1, Math.round((this.#nowMs - request.submittedMs) * 1e6)));
     }
     const failure = bytes > 0 && errno !== -EFAULT ? 0 : errno;
-    this.#ending.finished(request, bytes, failure);
+    this.#ending.finished(request, bytes, request.broken ? -EFAULT : failure);
   }
 }

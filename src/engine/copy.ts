@@ -18,7 +18,7 @@ export function openWindow(core: Core, request: Request): boolean {
   if (!isRead(request.op)) {
     core.counters.copiedBytes += request.length;
     const copied = eachPiece(request, request.length, (piece, at) => core.pool.bytes.set(piece, window + at));
-    request.broken = copied < request.length;
+    if (copied < request.length) request.broken = true;
   }
   return true;
 }
@@ -39,8 +39,9 @@ export function closeWindow(core: Core, request: Request, bytes: number, wanted:
   return whole;
 }
 
-/** Walks over `bytes` of the caller's memory from where this part begins. Returns how many there were. */
+/** Walks over `bytes` of the caller's memory from where this part begins. Returns how many there were; none where any of its views shrank. */
 function eachPiece(request: Request, bytes: number, use: (piece: Uint8Array, at: number) => void): number {
+  if (request.vector !== undefined && hasShrunk(request.vector, request.parent ?? request)) return 0;
   let skip = request.skip;
   let at = 0;
   const views = request.vector ?? [request.view!];
@@ -57,4 +58,11 @@ function eachPiece(request: Request, bytes: number, use: (piece: Uint8Array, at:
     at += piece.byteLength;
   }
   return at;
+}
+
+/** Whether the views together are shorter than when the request was made: then what follows one that shrank would go to the wrong place. */
+function hasShrunk(views: readonly Uint8Array[], { size }: Request): boolean {
+  let total = 0;
+  for (const view of views) total += view.byteLength;
+  return total < size;
 }

@@ -108,7 +108,7 @@ export class Jobs {
     while (job.open < most) {
       const request = target.slow.head;
       if (request === undefined) break;
-      if ((request.parent ?? request).settled) {
+      if (request.over) {
         target.slow.shift();
         completion.drop(request);
         continue;

@@ -78,7 +78,7 @@ export class Request {
   vector: readonly Uint8Array[] | undefined = undefined;
   /** Where in the caller's memory the data begins, in bytes from the start of the view or the vector. */
   skip = 0;
-  /** The caller's memory went away before it could be copied. */
+  /** The caller's memory, or that of one of its parts, went away before all was copied. */
   broken = false;
   /** Where in its parent this part begins, in bytes. */
   start = 0;
@@ -91,6 +91,12 @@ export class Request {
   epoch = 0;
   /** Barriers: how many earlier writes are still open. */
   waiting = 0;
+
+  /** Nothing is left to do: nobody waits for it any more, or the request that it is a part of ended before this part begins. */
+  get over(): boolean {
+    const { parent } = this;
+    return parent === undefined ? this.settled : parent.settled || this.start >= parent.limit;
+  }
 
   /** Bytes of the whole request or part. */
   get size(): number {

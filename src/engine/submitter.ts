@@ -340,7 +340,7 @@ export class Submitter {
     while (count < this.#most && this.#filledBytes < end) {
       const request = target.ready.head;
       if (request === undefined) break;
-      if (!request.plain && (request.parent ?? request).settled) {
+      if (!request.plain && request.over) {
         this.#shift(target);
         this.#completion.drop(request);
         continue;
@@ -449,7 +449,7 @@ export class Submitter {
     let count = 0;
     for (const slot of this.#carried.splice(0, policy.SLICE_REQUESTS)) {
       const request = core.slots.at(slot)!;
-      if ((request.parent ?? request).settled) {
+      if (request.over) {
         core.leave(request);
         this.#completion.drop(request);
         continue;

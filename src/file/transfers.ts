@@ -299,9 +299,14 @@ export class Transfers {
       return (await write()) as number;
     } finally {
       // An aborted write may still land.
-      if (cached && signal !== undefined && isAborted(signal)) this.#handle.cachedWritten().then(leave, leave);
+      if (signal !== undefined && isAborted(signal)) this.#landed(cached).then(leave, leave);
       else leave();
     }
+  }
+
+  /** Resolves when the kernel is done with the writes of this kind that were made so far. */
+  #landed(cached: boolean): Promise<void> {
+    return cached ? this.#handle.cachedWritten() : this.#handle.engine.written(this.#handle.target);
   }
 
   #mayTransfer(options: RequestOptions | undefined): void {

@@ -244,6 +244,30 @@ direct('a write', () => {
     await file.close();
   });
 
+  test('beside an aligned one that is aborted lands after it', async () => {
+    const MIB = 1 << 20;
+    const file = await open('w+');
+    const large = context.allocate(MIB);
+    for (let i = 0; i < 80; i++) {
+      const controller = new AbortController();
+      const odd = file.write(Buffer.alloc(MIB + 100), 0, MIB + 100, 0);
+      for (let ticks = 0; ticks < 4; ticks++) await undefined;
+      // It waits for the one before, and the next for it.
+      const aligned = outcomeOf(() => file.write(large, { length: MIB, position: 0, signal: controller.signal }));
+      for (let ticks = 0; ticks < 3; ticks++) await undefined;
+      const last = file.write(Buffer.alloc(100, '2'), 0, 100, MIB - 200);
+      await odd;
+      for (let turns = i % 8; turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
+      controller.abort();
+      await Promise.all([aligned, last]);
+      await file.datasync();
+      await file.drain();
+      expect(readFileSync(path).toString('latin1', MIB - 200, MIB - 100)).toBe('2'.repeat(100));
+    }
+    large[Symbol.dispose]();
+    await file.close();
+  });
+
   test('that is aborted at any moment is over before what comes later begins', async () => {
     const file = await open();
     const unit = file.alignment.offset;

@@ -483,6 +483,19 @@ describe('what would wait', () => {
     expect(await Promise.all(done)).toEqual([700_000, 700_000]);
   });
 
+  test('of an append in parts nothing follows a part that was short', async () => {
+    const { engine, kernel } = fakeEngine({ memory: 1 << 20 });
+    const target = fakeTarget({ append: true });
+    const done = write(engine, target, 0, Buffer.alloc(1 << 20));
+    await turn();
+    await turn();
+    const { nbytes } = kernel.inFlight[0]!;
+    expect(nbytes).toBeLessThan(1 << 20);
+    kernel.complete(kernel.inFlight[0]!, 5000);
+    expect(await done).toBe(5000);
+    expect(kernel.history).toHaveLength(1);
+  });
+
   test('a file whose submits sleep goes off-thread; one that is only slow does not', async () => {
     const stand = (ms: number): void => {
       for (const end = performance.now() + ms; performance.now() < end; );

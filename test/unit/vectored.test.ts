@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { AioContext } from '../../src/index.ts';
+import { outcomeOf } from '../support/outcome.ts';
 import { Random } from '../support/random.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
@@ -72,6 +73,28 @@ describe.each(['auto', false] as const)('with direct: %s', (direct) => {
     await file.close();
     buffers.forEach(dispose);
   });
+});
+
+test('of memory that is transferred away meanwhile are errors, and nothing lands in what is left', async () => {
+  const file = await context.open(path, 'r+', { direct: 'auto' });
+  const MIB = 1 << 20;
+  await file.write(Buffer.alloc(2 * MIB, 'f'), 0, 2 * MIB, 0);
+  const gone = new Uint8Array(MIB);
+  const left = new Uint8Array(MIB);
+  const one = new Uint8Array(2 * MIB);
+  const reads = [file.readv([gone, left], 0), file.read(one, 0, 2 * MIB, 0)];
+  for (const view of [gone, one]) structuredClone(view.buffer, { transfer: [view.buffer] });
+  const outcomes = await Promise.all(reads.map((read) => outcomeOf(() => read)));
+  expect(outcomes).toEqual(['EFAULT', 'EFAULT']);
+  expect(left.every((byte) => byte === 0)).toBe(true);
+
+  const first = new Uint8Array(MIB).fill(0x61);
+  const second = Buffer.alloc(MIB, 'b');
+  const written = outcomeOf(() => file.writev([first, second], 0));
+  structuredClone(first.buffer, { transfer: [first.buffer] });
+  expect(await written).toBe('EFAULT');
+  expect(readFileSync(path).includes('b')).toBe(false);
+  await file.close();
 });
 
 test('no buffers are nothing to transfer', async () => {
