@@ -84,6 +84,9 @@ export class Target {
   /** Writes that were aborted in flight and may still land, and the writes that wait because they overlap with one. */
   readonly stray: Request[] = [];
   readonly held: Request[] = [];
+  /** What is open but waits for the rest to be over; and what to do when nothing else is open any more. */
+  behind = 0;
+  onQuiet: (() => void) | undefined = undefined;
   #idle: (() => void)[] = [];
 
   constructor(options: TargetOptions) {
@@ -104,13 +107,20 @@ export class Target {
     return this.open === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
   }
 
+  /** Nothing is queued or in flight but what waits for that. */
+  get quiet(): boolean {
+    return this.open === this.behind;
+  }
+
   /** Something of this file begins that must be waited for, and ends. */
   hold(): void {
     this.open++;
   }
 
   release(): void {
-    if (--this.open > 0 || this.#idle.length === 0) return;
+    this.open--;
+    if (this.onQuiet !== undefined && this.quiet) this.onQuiet();
+    if (this.open > 0 || this.#idle.length === 0) return;
     const waiting = this.#idle;
     this.#idle = [];
     for (const resolve of waiting) resolve();

@@ -528,7 +528,12 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     if ((offset | 0) !== offset || (length | 0) !== length) return false;
     if (position < 0 || !Number.isSafeInteger(position) || position > Number.MAX_SAFE_INTEGER - length) return false;
     if (((position | length) & this.#misaligned) !== 0) return false;
-    return !this.#handle.closing && this.#isData && (callback === undefined || typeof callback === 'function');
+    return (
+      !this.#handle.closing &&
+      this.#handle.line.free &&
+      this.#isData &&
+      (callback === undefined || typeof callback === 'function')
+    );
   }
 
   #plain(

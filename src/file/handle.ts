@@ -5,6 +5,7 @@ import type { Closable, Engine } from '../engine/engine.ts';
 import type { Target } from '../engine/target.ts';
 import { everyOne, naming } from '../errors.ts';
 import { openCached } from './cached.ts';
+import { Line } from './line.ts';
 import { Ranges } from './ranges.ts';
 
 const closeDescriptor = promisify(closeCallback);
@@ -18,6 +19,7 @@ export class Handle implements Closable {
   readonly target: Target;
   /** Which parts of the file are written through the page cache just now, by all its AioFiles. */
   readonly ranges: Ranges;
+  readonly line: Line;
   /** The same file through the page cache, once it was needed. */
   #cached: Target | undefined;
   #openingCached: Promise<Target> | undefined;
@@ -33,6 +35,7 @@ export class Handle implements Closable {
     this.engine = engine;
     this.target = target;
     this.ranges = Ranges.join(inode, target, engine);
+    this.line = new Line(target);
     this.#owned = owned;
     engine.addFile(this);
   }
@@ -61,19 +64,22 @@ export class Handle implements Closable {
     }
   }
 
-  /** Runs something that changes the file's size, once the requests made earlier are done. */
+  /** Runs something that changes the file's size: once the requests made earlier are done, and before those made later begin. */
   async exclusively(run: (fd: number) => Promise<void>): Promise<void> {
-    await this.with(async (fd) => {
-      await this.#idle();
-      if (!this.target.direct) return await run(fd);
-      // The kernel clears the rest of the last page in the page cache, which meets direct writes there as a write of a few bytes does.
-      const leave = await this.ranges.enter(0, Number.POSITIVE_INFINITY, true, undefined);
-      try {
-        await run(fd);
-      } finally {
-        leave();
-      }
-    });
+    await this.with((fd) => this.line.exclusively(() => this.#changeSize(fd, run)));
+  }
+
+  async #changeSize(fd: number, run: (fd: number) => Promise<void>): Promise<void> {
+    // Writes there that were aborted count no more, and may still land.
+    await this.#cached?.idle();
+    if (!this.target.direct) return await run(fd);
+    // The kernel clears the rest of the last page in the page cache, which meets direct writes there as a write of a few bytes does.
+    const leave = await this.ranges.enter(0, Number.POSITIVE_INFINITY, true, undefined);
+    try {
+      await run(fd);
+    } finally {
+      leave();
+    }
   }
 
   /** The same file through the page cache: opened when it is first needed, closed with the file. */

@@ -135,13 +135,14 @@ export class Transfers {
 
   /** Whether the engine knows all the writes that were requested so far. */
   get allKnown(): boolean {
-    return this.#pending.none && !this.#handle.cachedBusy;
+    return this.#pending.none && !this.#handle.cachedBusy && this.#handle.line.free;
   }
 
   /** Runs a request once it can be made of the engine that knows the writes requested so far. */
   async afterWrites<T>(signal: AbortSignal | undefined, run: () => Promise<T>): Promise<T> {
     const before = this.#pending.over().then(() => this.#handle.cachedWritten());
     return await this.#pending.run(async () => {
+      await this.#handle.line.enter(signal);
       await unlessAborted(before, signal);
       return await run();
     });
@@ -159,7 +160,10 @@ export class Transfers {
         const transfer = this.#oneOf(IOCB_CMD_PREAD, view, 0, view.byteLength, undefined, options, view);
         return this.#at(transfer, position + done, countShape, undefined) as Promise<number>;
       });
-    await this.#pending.run(() => this.position.inTurn(signal, steps));
+    await this.#pending.run(async () => {
+      await this.#handle.line.enter(signal);
+      return await this.position.inTurn(signal, steps);
+    });
   }
 
   /** Writes all of it at the file's own position, or at its end where it appends. */
@@ -174,8 +178,19 @@ export class Transfers {
 
   // ---- Where it belongs ----------------------------------------------------------------------------------------------------
 
-  /** Starts a request at its position, at the end of a file that appends, or at the file's own position. */
+  /** Starts a request, behind the calls that change the size and were made before it. */
   #place(transfer: Transfer, shape: Shape, callback: Callback | undefined): Result {
+    const { line } = this.#handle;
+    if (line.free) return this.#placeNow(transfer, shape, callback);
+    return this.#run(transfer, shape, callback, async () => {
+      if (transfer.options?.nowait === true) throw this.#wouldWait(transfer);
+      await line.enter(transfer.options?.signal);
+      return (await this.#placeNow(transfer, countShape, undefined)) as number;
+    });
+  }
+
+  /** Starts a request at its position, at the end of a file that appends, or at the file's own position. */
+  #placeNow(transfer: Transfer, shape: Shape, callback: Callback | undefined): Result {
     const { target } = this.#handle;
     if (target.append && !transfer.read) {
       if (transfer.at === undefined) this.position.moveToEnd();
@@ -292,7 +307,7 @@ export class Transfers {
   async #apart(transfer: Transfer, from: number, to: number, cached: boolean, write: () => Result): Promise<number> {
     const { ranges } = this.#handle;
     const { signal, nowait } = transfer.options ?? {};
-    if (nowait === true && !ranges.free) throw systemError(-EAGAIN, 'write', { path: this.#handle.target.path });
+    if (nowait === true && !ranges.free) throw this.#wouldWait(transfer);
     if (!cached && ranges.free) return (await write()) as number;
     const leave = await ranges.enter(from, to, cached, signal);
     try {
@@ -302,6 +317,10 @@ export class Transfers {
       if (signal !== undefined && isAborted(signal)) this.#landed(cached).then(leave, leave);
       else leave();
     }
+  }
+
+  #wouldWait({ read }: Transfer): Error {
+    return systemError(-EAGAIN, read ? 'read' : 'write', { path: this.#handle.target.path });
   }
 
   /** Resolves when the kernel is done with the writes of this kind that were made so far. */

@@ -1,0 +1,75 @@
+import type { Target } from '../engine/target.ts';
+import { unlessAborted } from './waiting.ts';
+
+interface Waiting {
+  readonly exclusive: boolean;
+  readonly go: () => void;
+}
+
+/**
+ * Keeps the calls that change a file's size apart from its requests, in the order in which they were made: such a call waits for what was
+ * requested before it, and what is requested after it waits for it. While there is none, requests need not ask.
+ */
+export class Line {
+  /** Whether requests may go without asking. A field of its own, since every request looks at it. */
+  free = true;
+  readonly #target: Target;
+  readonly #waiting: Waiting[] = [];
+  #running = false;
+
+  constructor(target: Target) {
+    this.#target = target;
+  }
+
+  /** Runs a call that changes the size. */
+  async exclusively(run: () => Promise<void>): Promise<void> {
+    this.free = false;
+    await new Promise<void>((go) => this.#wait({ exclusive: true, go }));
+    try {
+      await run();
+    } finally {
+      this.#running = false;
+      this.#advance();
+    }
+  }
+
+  /** Waits until a request may go. It must count as open from before until it is over. */
+  async enter(signal: AbortSignal | undefined): Promise<void> {
+    if (this.free) return;
+    let waiting: Waiting | undefined;
+    const turn = new Promise<void>((go) => {
+      waiting = { exclusive: false, go };
+    });
+    this.#target.behind++;
+    this.#wait(waiting!);
+    try {
+      await unlessAborted(turn, signal);
+    } catch (error) {
+      const at = this.#waiting.indexOf(waiting!);
+      if (at !== -1) {
+        this.#waiting.splice(at, 1);
+        this.#target.behind--;
+      }
+      throw error;
+    }
+  }
+
+  #wait(waiting: Waiting): void {
+    this.#waiting.push(waiting);
+    this.#target.onQuiet ??= () => this.#advance();
+    this.#advance();
+  }
+
+  /** Lets go whoever may. */
+  #advance(): void {
+    while (!this.#running) {
+      const first = this.#waiting[0];
+      if (first === undefined || (first.exclusive && !this.#target.quiet)) break;
+      this.#waiting.shift();
+      if (first.exclusive) this.#running = true;
+      else this.#target.behind--;
+      first.go();
+    }
+    this.free = !this.#running && this.#waiting.length === 0;
+  }
+}

@@ -1,0 +1,106 @@
+// truncate and preallocate among requests: behind those that were made before, and before those that are made after.
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { afterAll, beforeEach, describe, expect, test } from 'vitest';
+import { AioContext, type AioFile } from '../../src/index.ts';
+import { outcomeOf } from '../support/outcome.ts';
+import { scratchFolder } from '../support/scratch.ts';
+
+const MIB = 1 << 20;
+const path = `${scratchFolder()}/file`;
+const context = new AioContext({ memory: 4 * MIB });
+const block = context.allocate(4096).fill('b');
+afterAll(() => context.close());
+beforeEach(() => writeFileSync(path, ''));
+
+describe.each([false, 'auto'] as const)('direct: %s', (direct) => {
+  const open = (): Promise<AioFile> => context.open(path, 'r+', { direct });
+
+  test.each<[string, (file: AioFile) => Promise<void>]>([
+    ['preallocate', (file) => file.preallocate(8 * MIB, MIB)],
+    ['truncate', (file) => file.truncate(9 * MIB)],
+  ])('%s has its turn while others write without a pause', async (_name, call) => {
+    const file = await open();
+    let going = true;
+    let written = 0;
+    const go = (): void =>
+      file.write(block, 0, 4096, 0, () => {
+        written++;
+        if (going) go();
+      });
+    for (let i = 0; i < 4; i++) go();
+    await call(file);
+    const before = written;
+    // They go on.
+    while (written < before + 10) await new Promise((resolve) => setImmediate(resolve));
+    going = false;
+    await file.close();
+    expect(statSync(path).size).toBe(9 * MIB);
+  });
+
+  test('what is written after a truncate stays, wherever it comes from', async () => {
+    const file = await open();
+    for (let i = 0; i < 20; i++) {
+      await file.write(Buffer.alloc(9000, 'o'), 0, 9000, 0);
+      await Promise.all([
+        file.truncate(0),
+        file.write(block, 0, 4096, 0),
+        file.write(Buffer.from('own'), 0, 3, 5000),
+        file.writev([Buffer.from('v')], 6000),
+      ]);
+      expect(readFileSync(path).toString('latin1')).toBe(
+        `${'b'.repeat(4096)}${'\0'.repeat(904)}own${'\0'.repeat(997)}v`,
+      );
+    }
+    await file.close();
+  });
+
+  test('calls that change the size come one after another', async () => {
+    const file = await open();
+    for (let i = 0; i < 30; i++) {
+      await Promise.all([file.preallocate(0, MIB), file.truncate(10)]);
+      expect(statSync(path).size).toBe(10);
+    }
+    await file.close();
+  });
+
+  test('a sync that comes after them waits for them', async () => {
+    const file = await open();
+    const ended: string[] = [];
+    await Promise.all([
+      file.write(block, 0, 4096, 0).then(() => ended.push('write')),
+      file.truncate(100).then(() => ended.push('truncate')),
+      file.sync().then(() => ended.push('sync')),
+    ]);
+    expect(ended).toEqual(['write', 'truncate', 'sync']);
+    await file.close();
+  });
+
+  test('a request that is aborted while it waits for them is over, and holds nobody up', async () => {
+    const file = await open();
+    const controller = new AbortController();
+    const first = file.truncate(100);
+    const waiting = outcomeOf(() => file.read(Buffer.alloc(4096), { position: 0, signal: controller.signal }));
+    const second = file.truncate(200);
+    controller.abort();
+    expect(await waiting).toBe('ABORT_ERR');
+    await Promise.all([first, second]);
+    expect((await file.read(Buffer.alloc(4096), 0, 4096, 0)).bytesRead).toBe(200);
+    await file.close();
+  });
+
+  test('a request that may not wait says so', async () => {
+    const file = await open();
+    const truncated = file.truncate(100);
+    expect(await outcomeOf(() => file.read(Buffer.alloc(4096), { position: 0, nowait: true }))).toBe('EAGAIN');
+    await truncated;
+    await file.close();
+  });
+
+  test('close() waits for all of them', async () => {
+    const file = await open();
+    const all = [file.truncate(100), file.write('x', 200), file.truncate(300), file.read(Buffer.alloc(10), 0, 10, 0)];
+    await file.close();
+    expect((await Promise.allSettled(all)).map(({ status }) => status)).toEqual(new Array(4).fill('fulfilled'));
+    expect(statSync(path).size).toBe(300);
+  });
+});
