@@ -58,7 +58,7 @@ export class Engine implements Ending {
   readonly #live: Live;
   /** What the end of this context must close first. */
   readonly #files = new Set<Closable>();
-  readonly #aborts = new Aborts((request) => this.#abort(request));
+  readonly #aborts = new Aborts<Request>((request) => this.#abort(request));
   #closing: Promise<void> | undefined;
   #ended: Promise<void> | undefined;
   #whenIdle: (() => void) | undefined;
@@ -241,7 +241,7 @@ export class Engine implements Ending {
   }
 
   #settle(request: Request, error: Error | null, bytes: number): void {
-    if (request.signal !== undefined) this.#aborts.remove(request);
+    if (request.signal !== undefined) this.#aborts.remove(request.signal, request);
     settle(request, error, bytes);
   }
 
@@ -318,7 +318,10 @@ export class Engine implements Ending {
 
   #accept(request: Request, signal: AbortSignal | undefined): void {
     const { target, op } = request;
-    if (signal !== undefined) this.#aborts.add(request, signal);
+    if (signal !== undefined) {
+      request.signal = signal;
+      this.#aborts.add(signal, request);
+    }
     target.hold();
     request.epoch = target.epoch;
     if (isWrite(op)) {

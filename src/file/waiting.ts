@@ -1,6 +1,8 @@
-import { listen, unlisten } from '../engine/aborts.ts';
+import { Aborts } from '../engine/aborts.ts';
 import type { Target } from '../engine/target.ts';
 import { abortError, isAborted } from '../errors.ts';
+
+const waits = new Aborts<() => void>((stop) => stop());
 
 /** Waits, unless the signal says to stop: then it rejects at once. */
 export async function unlessAborted(before: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
@@ -12,12 +14,12 @@ export async function unlessAborted(before: Promise<unknown>, signal: AbortSigna
   const aborted = new Promise<never>((_, reject) => {
     stop = () => reject(abortError(signal));
     if (isAborted(signal)) stop();
-    else listen(signal, 'abort', stop);
+    else waits.add(signal, stop);
   });
   try {
     await Promise.race([aborted, before]);
   } finally {
-    unlisten(signal, 'abort', stop);
+    waits.remove(signal, stop);
   }
 }
 

@@ -1,4 +1,5 @@
 // Requests that are given up: what rejects, when, and what becomes of the file.
+import { getEventListeners } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -178,4 +179,16 @@ describe('signals', () => {
     await blocker.release();
     await file.close();
   });
+});
+
+test('requests at the own position listen to their signal once, and to none when they are over', async () => {
+  const file = await context.open(path, 'r', { direct: false });
+  const { signal } = new AbortController();
+  const reads = Array.from({ length: 50 }, () => file.read(Buffer.alloc(16), { signal }));
+  await new Promise((resolve) => setImmediate(resolve));
+  // One for those that have their turn, one for those that wait for it.
+  expect(getEventListeners(signal, 'abort').length).toBeLessThanOrEqual(2);
+  await Promise.all(reads);
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+  await file.close();
 });
