@@ -4,7 +4,7 @@ import { dist, runNode, straceLauncher, straceSkip } from '../support/child.ts';
 import { aioMaxNr } from '../support/proc.ts';
 import { refusingLauncher, seccompSkip, shimSkip, withFaults } from '../support/shim.ts';
 
-const [EPERM, EAGAIN, ENOMEM, ENOSYS] = [1, 11, 12, 38];
+const [EPERM, EAGAIN, ENOMEM, ENOSPC, ENOSYS] = [1, 11, 12, 28, 38];
 
 interface Answer {
   thrown: Failure | null;
@@ -82,6 +82,14 @@ describe('io_setup fails', () => {
     skip(reason !== false, String(reason));
     const { thrown } = await answer({ env: withFaults({ setupErrno: ENOMEM }) });
     expect(thrown).toMatchObject({ code: 'ENOMEM', errno: -ENOMEM, syscall: 'io_setup' });
+  });
+
+  test('or its eventfd cannot be watched: the message has the limit', async ({ skip }) => {
+    const reason = shimSkip();
+    skip(reason !== false, String(reason));
+    const { thrown } = await answer({ env: withFaults({ watchErrno: ENOSPC }) });
+    expect(thrown).toMatchObject({ code: 'ENOSPC', errno: -ENOSPC, syscall: 'epoll_ctl' });
+    expect(thrown?.message).toContain('fs.epoll.max_user_watches');
   });
 
   test('not where only io_uring is denied', async ({ skip }) => {

@@ -7,6 +7,7 @@
 // event is in our ring.
 //
 //   AIO_SHIM_SETUP_ERRNO=E       io_setup fails with E
+//   AIO_SHIM_WATCH_ERRNO=E       the first epoll_ctl of a thread after io_setup fails with E
 //   AIO_SHIM_FAIL_EVERY=N        every Nth io_submit takes nothing and fails
 //   AIO_SHIM_FAIL_ERRNO=E        with E (EAGAIN)
 //   AIO_SHIM_PARTIAL=K           an io_submit takes at most K requests; "random": from one to all
@@ -36,6 +37,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -74,7 +76,7 @@ struct report {
 };
 
 static struct {
-  long setup_errno, fail_every, fail_errno, partial, refuse_every, refuse_errno, res_every, res_errno;
+  long setup_errno, watch_errno, fail_every, fail_errno, partial, refuse_every, refuse_errno, res_every, res_errno;
   long short_every, short_unit, delay_every, before_us, after_us, complete_us, reorder, ring, eintr_every;
 } faults;
 
@@ -85,6 +87,7 @@ static struct report unreported, *report = &unreported;
 static struct context* contexts;
 static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t randomness;
+static __thread int has_set_up;
 static uint64_t requests_seen, errors_planned, transfers_seen, errors_made, getevents_seen;
 
 static long option(const char* name, long otherwise) {
@@ -96,6 +99,7 @@ static long option(const char* name, long otherwise) {
 __attribute__((constructor)) static void begin(void) {
   kernel = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
   faults.setup_errno = option("AIO_SHIM_SETUP_ERRNO", 0);
+  faults.watch_errno = option("AIO_SHIM_WATCH_ERRNO", 0);
   faults.fail_every = option("AIO_SHIM_FAIL_EVERY", 0);
   faults.fail_errno = option("AIO_SHIM_FAIL_ERRNO", EAGAIN);
   faults.partial = option("AIO_SHIM_PARTIAL", 0);
@@ -172,6 +176,7 @@ static struct ring* make_ring(const struct ring* real, size_t* bytes) {
 static long setup(long nr, aio_context_t* ctxp) {
   if (faults.setup_errno) return fail((int)faults.setup_errno);
   const long result = kernel(SYS_io_setup, nr, ctxp);
+  has_set_up = faults.watch_errno > 0;
   if (result < 0) return result;
   struct context* context = calloc(1, sizeof(*context));
   context->real = *ctxp;
@@ -431,6 +436,14 @@ static long intercept(struct context* context, long number, const long* a) {
     default:
       return getevents(context, a[1], a[2], (struct io_event*)a[3], (const struct timespec*)a[4]);
   }
+}
+
+int epoll_ctl(int epfd, int op, int fd, struct epoll_event* event) {
+  if (kernel == NULL) begin();
+  if (!has_set_up) return (int)kernel(SYS_epoll_ctl, epfd, op, fd, event);
+  has_set_up = 0;
+  errno = (int)faults.watch_errno;
+  return -1;
 }
 
 long syscall(long number, ...) {
