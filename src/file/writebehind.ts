@@ -63,9 +63,9 @@ export class WriteBehind {
   #stopped = false;
   #quiet: NodeJS.Timeout | undefined;
   #settling = false;
-  /** Bytes that are in the file, and the end of the last of them. */
+  /** Bytes that are in the file, and the end of the last of them; 0 where there are none. */
   bytesWritten = 0;
-  end: number;
+  end = 0;
 
   constructor(file: AioFile, streams: Streams, options: WriteBehindOptions, onError: (error: Error) => void) {
     this.#file = file;
@@ -77,7 +77,6 @@ export class WriteBehind {
     // One is filled while another is written, even where only one may be in flight.
     this.#mostMemory = Math.max(options.inFlight, 2);
     this.#position = options.begin;
-    this.end = options.begin;
   }
 
   /** Where in the file the next byte that it is given belongs. */

@@ -29,8 +29,9 @@ export interface WriteStreamOptions {
    */
   zeroCopy?: boolean | undefined;
   /**
-   * Bytes that will be written, if you know: reserved beforehand (`file.preallocate`), and cut off at the end where fewer came. Without it
-   * each write extends the file, and the kernel does one at a time.
+   * Bytes that will be written, if you know: reserved beforehand (`file.preallocate`). Without it each write extends the file, and the kernel
+   * does one at a time. Where fewer came the rest is cut off at the end, also where the stream fails, unless the file has meanwhile got
+   * another size than the reservation gave it. What others write into the part that this stream does not use is cut off with it.
    */
   preallocate?: number | undefined;
 }
@@ -53,8 +54,8 @@ export class AioWriteStream extends Writable implements Streaming {
   readonly #inFlight: number;
   readonly #chunkBytes: number;
   #behind: WriteBehind | undefined;
-  /** The size of the file before space was reserved. */
-  #sizeBefore: number | undefined;
+  /** The size of the file before space was reserved, and the one that it has since. */
+  #reserved: { before: number; after: number } | undefined;
   /** Chunks that were given away and that nobody has disposed yet, as far as we know. */
   readonly #given = new Set<object>();
   #closing = false;
@@ -141,10 +142,11 @@ export class AioWriteStream extends Writable implements Streaming {
   }
 
   async #reserve(begin: number, bytes: number): Promise<void> {
-    const { size } = await this.#file.stat();
+    const before = await this.#size();
+    const after = begin + bytes;
     try {
       await this.#file.preallocate(begin, bytes);
-      this.#sizeBefore = size;
+      if (after > before) this.#reserved = { before, after };
     } catch (error) {
       // Without it writing is only slower.
       if ((error as NodeJS.ErrnoException).code !== 'ENOTSUP') throw error;
@@ -220,12 +222,19 @@ export class AioWriteStream extends Writable implements Streaming {
     if (this.flush) await this.#file.sync();
   }
 
-  /** Takes back what was reserved and not written. */
+  /** Takes back what was reserved and not written. In a file of another size others have been at work, whose data it could be. */
   async #cutOff(): Promise<void> {
-    if (this.#sizeBefore === undefined) return;
-    const size = Math.max(this.#sizeBefore, this.#behind!.end);
-    this.#sizeBefore = undefined;
-    await this.#file.truncate(size);
+    const reserved = this.#reserved;
+    this.#reserved = undefined;
+    if (reserved === undefined || this.#behind!.end >= reserved.after) return;
+    if ((await this.#size()) !== reserved.after) return;
+    await this.#file.truncate(Math.max(reserved.before, this.#behind!.end));
+  }
+
+  /** The size of the file with what is being written to it just now. */
+  async #size(): Promise<number> {
+    await this.#file.drain();
+    return (await this.#file.stat()).size;
   }
 
   /** With `autoClose: false` the file outlives an error. */

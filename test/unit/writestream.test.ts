@@ -4,7 +4,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { AioContext, type AioFile, type WriteStreamOptions } from '../../src/index.ts';
 import { outcomeOf } from '../support/outcome.ts';
 import { eventually, openDescriptors } from '../support/proc.ts';
@@ -84,6 +84,38 @@ describe.each([true, false])('direct: %s', (direct) => {
       expect(readFileSync(path).equals(content)).toBe(true);
     }
   });
+});
+
+test('space that a stream reserved and did not use is cut off only where nobody has written behind it', async () => {
+  const MiB = 1 << 20;
+  const file = await created();
+  const [first, second] = [0, MiB].map((start) =>
+    file.createWriteStream({ start, preallocate: MiB, autoClose: false }),
+  );
+  second!.end(Buffer.alloc(MiB, 'b'));
+  await once(second!, 'finish');
+  first!.end(Buffer.alloc(MiB, 'a'));
+  await once(first!, 'finish');
+  expect(readFileSync(path).equals(Buffer.concat([Buffer.alloc(MiB, 'a'), Buffer.alloc(MiB, 'b')]))).toBe(true);
+  await file.truncate(0);
+  const short = file.createWriteStream({ start: 0, preallocate: MiB, autoClose: false });
+  await new Promise((resolve) => short.write('hello', resolve));
+  // It is in flight when the stream ends, and counts as well.
+  const [written, asked] = [vi.fn(), vi.spyOn(file, 'stat')];
+  file.write(Buffer.from('others'), 0, 6, 2 * MiB).then(written);
+  short.end();
+  await once(short, 'finish');
+  expect(written.mock.invocationCallOrder[0]).toBeLessThan(asked.mock.invocationCallOrder[0]!);
+  expect(readFileSync(path).toString('utf8', 2 * MiB)).toBe('others');
+  await file.close();
+});
+
+test('a stream that reserved space and wrote nothing leaves the size as it was', async () => {
+  const file = await created();
+  const stream = file.createWriteStream({ start: 1 << 20, preallocate: 1 << 20 });
+  stream.end();
+  await once(stream, 'close');
+  expect(statSync(path).size).toBe(0);
 });
 
 test("without start a stream begins at the file's own position and moves it on", async () => {
