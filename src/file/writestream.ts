@@ -125,7 +125,10 @@ export class AioWriteStream extends Writable implements Streaming {
 
   /** @internal */
   override _construct(callback: (error?: Error | null) => void): void {
-    this.#begin().then(() => callback(), callback);
+    this.#begin().then(
+      () => callback(),
+      (error) => this.#report(error, callback),
+    );
   }
 
   async #begin(): Promise<void> {

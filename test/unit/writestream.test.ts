@@ -195,6 +195,19 @@ test('an error of the kernel ends the stream, and with autoClose: false not the 
   expect(await eventually(() => readable.state === 'closed')).toBe(true);
 });
 
+test.each(['before', 'after'])(
+  'file.close() ends a stream that cannot begin and stays after errors, called %s it fails',
+  async (when) => {
+    const file = await created();
+    const stream = file.createWriteStream({ autoClose: false, preallocate: 2 ** 53 - 1 });
+    const failed = once(stream, 'error');
+    if (when === 'after') await failed;
+    await file.close();
+    expect((await failed)[0]).toMatchObject({ syscall: 'fallocate' });
+    expect(stream.destroyed).toBe(true);
+  },
+);
+
 test('a stream that is destroyed or aborted gives back its memory, its descriptor and what it reserved', async () => {
   const { buffers, freeBytes } = context.stats();
   const descriptors = openDescriptors();
