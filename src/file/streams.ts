@@ -58,9 +58,19 @@ export class Streams {
       this.#ended = new Promise((resolve) => {
         this.#whenEmpty = resolve;
       });
-      for (const stream of this.#open) stream.close();
+      for (const stream of this.#open) this.#close(stream);
     }
     return this.#ended;
+  }
+
+  /** One that cannot be ended must not keep the others and the file open. */
+  #close(stream: Streaming): void {
+    try {
+      stream.close();
+    } catch (error) {
+      process.emitWarning(error as Error);
+      this.leave(stream);
+    }
   }
 }
 

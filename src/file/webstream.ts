@@ -71,8 +71,13 @@ class FileSource implements UnderlyingByteSource, Streaming {
   }
 
   async pull(): Promise<void> {
-    this.#ahead ??= this.#readFrom(this.#start ?? (await this.#streams.position.current()));
     try {
+      if (this.#ahead === undefined) {
+        const begin = this.#start ?? (await this.#streams.position.current());
+        // Where it was cancelled meanwhile nobody would close what begins to read now.
+        if (this.#over) return;
+        this.#ahead = this.#readFrom(begin);
+      }
       await this.#ready(this.#ahead);
       if (!this.#over) this.#give(this.#ahead);
     } catch (error) {
@@ -85,9 +90,13 @@ class FileSource implements UnderlyingByteSource, Streaming {
     return this.#leave();
   }
 
-  /** The file is being closed: readers get to the end. */
+  /** The file is being closed: readers get to the end, and an error where they have a part of an element. */
   close(): void {
-    this.#finish();
+    try {
+      this.#finish();
+    } catch (error) {
+      this.#controller.error(error);
+    }
     this.#leave().catch(() => {});
   }
 

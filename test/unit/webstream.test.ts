@@ -1,6 +1,8 @@
 import { randomFillSync } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { OwnPosition } from '../../src/file/position.ts';
 import { AioContext, type AioFile } from '../../src/index.ts';
 import { outcomeOf } from '../support/outcome.ts';
 import { eventually } from '../support/proc.ts';
@@ -67,6 +69,64 @@ test('a stream that is cancelled or whose file is closed gives back its memory, 
   await file.close();
   expect((await reader.read(new Uint8Array(10))).done).toBe(true);
   expect(context.stats()).toMatchObject({ buffers, inFlight: 0 });
+});
+
+test.each(['it is cancelled', 'its file is closed'])(
+  'a stream takes no memory where %s before it knows where to begin',
+  async (what) => {
+    const { buffers } = context.stats();
+    const file = await opened();
+    let begin: ((position: number) => void) | undefined;
+    const position = vi.spyOn(OwnPosition.prototype, 'current').mockImplementationOnce(
+      () =>
+        new Promise((resolve) => {
+          begin = resolve;
+        }),
+    );
+    const reader = file.readableWebStream().getReader();
+    const reading = reader.read();
+    expect(await eventually(() => begin !== undefined)).toBe(true);
+    position.mockRestore();
+    await (what === 'it is cancelled' ? reader.cancel() : file.close());
+    begin!(0);
+    expect(await reading).toEqual({ done: true, value: undefined });
+    await file.close();
+    expect(context.stats()).toMatchObject({ buffers, inFlight: 0 });
+  },
+);
+
+test('a stream that cannot find out where to begin fails, and leaves the file', async () => {
+  const file = await opened();
+  const position = vi.spyOn(OwnPosition.prototype, 'current').mockRejectedValueOnce(new Error('nowhere'));
+  const reader = file.readableWebStream({ autoClose: true }).getReader();
+  await expect(reader.read()).rejects.toThrow('nowhere');
+  expect(file.state).toBe('closed');
+  position.mockRestore();
+});
+
+test('file.close() closes the file though a reader has only a part of an element', async () => {
+  const file = await context.open(path, 'r', { direct: 'auto', submit: 'offload' });
+  const reader = file.readableWebStream({ start: content.length - 1 }).getReader({ mode: 'byob' });
+  const { bytesRead } = context.stats();
+  const reading = outcomeOf(() => reader.read(new Uint32Array(1)));
+  // Then the last byte has come, and the request is under way that finds the end.
+  while (context.stats().bytesRead === bytesRead) await new Promise(setImmediate);
+  await file.close();
+  expect(file.state).toBe('closed');
+  expect(await reading).toBe('ERR_INVALID_STATE');
+});
+
+test('file.close() ends the other streams where one of them cannot be ended', async () => {
+  const file = await opened();
+  const [broken, other] = [file.createReadStream({ start: 0 }), file.createReadStream({ start: 0 })];
+  broken.close = () => {
+    throw new Error('broken');
+  };
+  const warned = once(process, 'warning');
+  await file.close();
+  expect((await warned)[0]).toMatchObject({ message: 'broken' });
+  expect(other.destroyed).toBe(true);
+  expect(file.state).toBe('closed');
 });
 
 test('autoClose closes the file at the end, after an error, and when the stream is cancelled', async () => {
