@@ -88,6 +88,8 @@ export class AioReadStream extends Readable implements Streaming {
     this.#chunkBytes = chunkBytes;
     this.#inFlight = inFlight;
     streams.join(this);
+    // Otherwise it is destroyed then. Whoever has the file open for long must not have the memory of all its streams.
+    if (!autoClose) this.once('end', () => this.#rest());
     // Not by the constructor above: a signal that is aborted already would destroy what is not there yet.
     if (signal !== undefined) addAbortSignal(signal, this);
   }
@@ -155,6 +157,10 @@ export class AioReadStream extends Readable implements Streaming {
     this.bytesRead += chunk.byteLength;
     if (this.start === undefined) this.#streams.position.moveTo(ahead.position);
     return chunk;
+  }
+
+  #rest(): void {
+    if (!this.destroyed) this.#ahead?.close(() => this.#streams.rest(this));
   }
 
   /** @internal */

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type { Pool } from '../engine/pool.ts';
 import { invalidArgType, outOfRange } from '../errors.ts';
 import { checkCount } from './arguments.ts';
@@ -19,6 +20,9 @@ const DEFAULT_IN_FLIGHT = 8;
 const MAX_IN_FLIGHT = 1024;
 export const PAGE_BYTES = 4096;
 
+/** Forgets a stream that was at its end and that nobody has any more. No closure: one made in `rest` would keep the stream alive. */
+const collected = new FinalizationRegistry<{ all: Set<object>; ref: object }>(({ all, ref }) => all.delete(ref));
+
 /** What the streams of one file have in common: what they must know of it, and who they are, so that its close() can end them. */
 export class Streams {
   /** Where ordinary chunks lie while the kernel has them, and where chunks come from that are handed out as they are. */
@@ -28,6 +32,7 @@ export class Streams {
   readonly readsInTurn: boolean;
   readonly writesInTurn: boolean;
   readonly #open = new Set<Streaming>();
+  readonly #resting = new Set<{ deref(): Streaming | undefined }>();
   #whenEmpty: (() => void) | undefined;
   #ended: Promise<void> | undefined;
 
@@ -38,8 +43,9 @@ export class Streams {
     this.writesInTurn = writesInTurn;
   }
 
+  /** Whether there is nothing to end. */
   get empty(): boolean {
-    return this.#open.size === 0;
+    return this.#open.size === 0 && this.#resting.size === 0;
   }
 
   /** A stream begins to use the file. */
@@ -49,7 +55,22 @@ export class Streams {
 
   /** Nothing of the stream is in flight any more, and nothing more will come. */
   leave(stream: Streaming): void {
-    if (this.#open.delete(stream) && this.empty) this.#whenEmpty?.();
+    if (this.#open.delete(stream) && this.#open.size === 0) this.#whenEmpty?.();
+  }
+
+  /**
+   * The same of a stream that is at its end and stays until the file closes. Only who listens for that keeps it alive: a file may have any
+   * number of them.
+   */
+  rest(stream: Streaming & EventEmitter): void {
+    if (stream.listenerCount('close') > 0) {
+      this.#resting.add({ deref: () => stream });
+    } else {
+      const ref = new WeakRef(stream);
+      this.#resting.add(ref);
+      collected.register(stream, { all: this.#resting, ref });
+    }
+    this.leave(stream);
   }
 
   /** Ends every stream and resolves when none uses the file any more. A stream that leaves at once closes the file, and so calls this again. */
@@ -58,18 +79,20 @@ export class Streams {
       this.#ended = new Promise((resolve) => {
         this.#whenEmpty = resolve;
       });
+      for (const ref of this.#resting) this.#close(ref.deref());
       for (const stream of this.#open) this.#close(stream);
+      if (this.#open.size === 0) this.#whenEmpty?.();
     }
     return this.#ended;
   }
 
   /** One that cannot be ended must not keep the others and the file open. */
-  #close(stream: Streaming): void {
+  #close(stream: Streaming | undefined): void {
     try {
-      stream.close();
+      stream?.close();
     } catch (error) {
       process.emitWarning(error as Error);
-      this.leave(stream);
+      this.leave(stream!);
     }
   }
 }

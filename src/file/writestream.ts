@@ -88,6 +88,8 @@ export class AioWriteStream extends Writable implements Streaming {
     this.#inFlight = inFlight;
     this.#chunkBytes = chunkBytes;
     streams.join(this);
+    // Otherwise it is destroyed then. Whoever has the file open for long must not have the memory of all its streams.
+    if (!autoClose) this.once('finish', () => this.#giveBack(() => streams.rest(this)));
     // Not by the constructor above: a signal that is aborted already would destroy what is not there yet.
     if (signal !== undefined) addAbortSignal(signal, this);
   }
@@ -248,10 +250,19 @@ export class AioWriteStream extends Writable implements Streaming {
     );
   }
 
+  /** Gives back all memory once nothing is in flight. */
+  #giveBack(done: () => void): void {
+    const stopped = (): void => {
+      for (const chunk of this.#given) dispose(chunk);
+      this.#given.clear();
+      done();
+    };
+    if (this.#behind === undefined) stopped();
+    else this.#behind.stop(stopped);
+  }
+
   async #leave(keepsOpen: boolean): Promise<void> {
-    await new Promise<void>((resolve) => (this.#behind === undefined ? resolve() : this.#behind.stop(resolve)));
-    for (const chunk of this.#given) dispose(chunk);
-    this.#given.clear();
+    await new Promise<void>((resolve) => this.#giveBack(resolve));
     try {
       await this.#cutOff();
     } finally {

@@ -4,8 +4,10 @@ import { truncateSync, writeFileSync } from 'node:fs';
 import { open as fsOpen } from 'node:fs/promises';
 import { text, buffer as whole } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { AioContext, type AioFile, type PoolBuffer, type ReadStreamOptions } from '../../src/index.ts';
 import { outcomeOf } from '../support/outcome.ts';
 import { eventually, openDescriptors } from '../support/proc.ts';
@@ -15,6 +17,9 @@ const BYTES = 300_003;
 const folder = scratchFolder();
 const path = `${folder}/file`;
 const content = randomFillSync(Buffer.alloc(BYTES));
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 let context: AioContext;
 
@@ -96,6 +101,68 @@ test('autoClose: false leaves the file open at the end and after an error', asyn
   expect(await outcomeOf(() => whole(stream))).toBe('EBADF');
   expect(writable.state).toBe('idle');
   await writable.close();
+});
+
+test('a stream that stays at its end has given back its memory, and is destroyed when its file closes', async () => {
+  const { buffers, freeBytes } = context.stats();
+  const file = await opened();
+  const streams = Array.from({ length: 50 }, () => file.createReadStream({ start: 0, end: 9999, autoClose: false }));
+  const closed = once(streams[0]!, 'close');
+  for (const stream of streams) await once(stream.resume(), 'end');
+  expect(await eventually(() => context.stats().buffers === buffers)).toBe(true);
+  expect(context.stats().freeBytes).toBe(freeBytes);
+  expect(streams[1]).toMatchObject({ destroyed: false, fd: file.fd });
+  await file.close();
+  expect(streams.every(({ destroyed }) => destroyed)).toBe(true);
+  await closed;
+});
+
+test('a stream that stays at its end closes the file when it is destroyed, and not with an error', async () => {
+  const file = await opened();
+  const [failing, other] = [0, 1].map(() => file.createReadStream({ start: 0, autoClose: false }).resume());
+  await Promise.all([once(failing!, 'end'), once(other!, 'end')]);
+  await expect(once(failing!.destroy(new Error('late')), 'close')).rejects.toThrow('late');
+  await file.drain();
+  expect(file.state).toBe('idle');
+  other!.destroy();
+  await once(other!, 'close');
+  expect(file.state).toBe('closed');
+});
+
+test('a stream that is destroyed by the first who hears of its end closes the file', async () => {
+  const file = await opened();
+  // What was asked for beyond the end comes late: it is still in flight then.
+  const read = file.read.bind(file) as (...args: unknown[]) => void;
+  vi.spyOn(file, 'read').mockImplementation(((...args: unknown[]) => {
+    const [position, done] = args.splice(3) as [number, (...results: unknown[]) => void];
+    const late = position > BYTES ? 50 : 0;
+    read(...args, position, (...results: unknown[]) => setTimeout(() => done(...results), late));
+  }) as never);
+  const stream = file.createReadStream({ highWaterMark: 65536, autoClose: false });
+  stream.prependListener('end', () => stream.destroy());
+  await once(stream.resume(), 'close');
+  expect(file.state).toBe('closed');
+});
+
+test('a file does not keep streams alive that are at their end, unless somebody listens for its close', async () => {
+  const file = await opened();
+  const streams = Array.from({ length: 20 }, () => file.createReadStream({ start: 0, end: 99, autoClose: false }));
+  for (const stream of streams) await once(stream.resume(), 'end');
+  let closed = false;
+  const heard = file.createReadStream({ start: 0, end: 99, autoClose: false }).resume();
+  heard.on('close', () => {
+    closed = true;
+  });
+  await once(heard, 'end');
+  streams.push(heard);
+  const refs = streams.splice(0).map((stream) => new WeakRef(stream));
+  const alive = (): number => {
+    collectGarbage();
+    return refs.filter((ref) => ref.deref() !== undefined).length;
+  };
+  expect(await eventually(() => alive() <= 2)).toBe(true);
+  await file.close();
+  expect(await eventually(() => closed)).toBe(true);
 });
 
 test('emitClose: false emits no close', async () => {

@@ -182,6 +182,19 @@ test('file.close() waits until what a stream was given is written', async () => 
   expect(readFileSync(path).equals(content)).toBe(true);
 });
 
+test('a stream that is finished and stays has given back its memory, and is destroyed when its file closes', async () => {
+  const { buffers, freeBytes } = context.stats();
+  const file = await created();
+  const streams = Array.from({ length: 10 }, (_, i) =>
+    file.createWriteStream({ start: i * 4096, autoClose: false, highWaterMark: 8192 }),
+  );
+  for (const stream of streams) await once(stream.end('abc'), 'finish');
+  expect(context.stats()).toMatchObject({ buffers, freeBytes });
+  expect(streams[0]).toMatchObject({ destroyed: false, fd: file.fd, bytesWritten: 3 });
+  await file.close();
+  expect(streams.every(({ destroyed }) => destroyed)).toBe(true);
+});
+
 test('an error of the kernel ends the stream, and with autoClose: false not the file', async () => {
   const many = (file: AioFile, options: WriteStreamOptions) =>
     outcomeOf(() =>
