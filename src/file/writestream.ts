@@ -58,6 +58,8 @@ export class AioWriteStream extends Writable implements Streaming {
   #reserved: { before: number; after: number } | undefined;
   /** Chunks that were given away and that nobody has disposed yet, as far as we know. */
   readonly #given = new Set<object>();
+  /** Nothing will be written any more, so that nobody else would dispose what is given now. */
+  #over = false;
   #closing = false;
   #left = false;
 
@@ -89,7 +91,7 @@ export class AioWriteStream extends Writable implements Streaming {
     this.#chunkBytes = chunkBytes;
     streams.join(this);
     // Otherwise it is destroyed then. Whoever has the file open for long must not have the memory of all its streams.
-    if (!autoClose) this.once('finish', () => this.#giveBack(() => streams.rest(this)));
+    if (!autoClose) this.once('finish', () => this.#rest());
     // Not by the constructor above: a signal that is aborted already would destroy what is not there yet.
     if (signal !== undefined) addAbortSignal(signal, this);
   }
@@ -178,8 +180,11 @@ export class AioWriteStream extends Writable implements Streaming {
     return super.end(...(args as [unknown]));
   }
 
+  /** Only what can be disposed: other chunks come to be written as another object, and would stay for good. */
   #remember(chunk: unknown): void {
-    if (this.#options.zeroCopy === true && typeof chunk === 'object' && chunk !== null) this.#given.add(chunk);
+    if (this.#options.zeroCopy !== true || typeof chunk !== 'object' || chunk === null) return;
+    if (this.#over) dispose(chunk);
+    else if (Symbol.dispose in chunk) this.#given.add(chunk);
   }
 
   /** @internal */
@@ -218,6 +223,8 @@ export class AioWriteStream extends Writable implements Streaming {
 
   /** With `autoClose: false` an error does not destroy the stream; one that is being closed must not stay for ever, though. */
   #report(error: Error | null | undefined, callback: (error?: Error | null) => void): void {
+    // Before the callback, which may destroy the stream: that waits for the same.
+    if (error && !this.autoClose && !this.destroyed) this.#giveBack(() => {});
     callback(error);
     if (error && this.#closing) process.nextTick(() => this.destroy());
   }
@@ -253,12 +260,17 @@ export class AioWriteStream extends Writable implements Streaming {
   /** Gives back all memory once nothing is in flight. */
   #giveBack(done: () => void): void {
     const stopped = (): void => {
+      this.#over = true;
       for (const chunk of this.#given) dispose(chunk);
       this.#given.clear();
       done();
     };
     if (this.#behind === undefined) stopped();
     else this.#behind.stop(stopped);
+  }
+
+  #rest(): void {
+    if (!this.destroyed) this.#giveBack(() => this.#streams.rest(this));
   }
 
   async #leave(keepsOpen: boolean): Promise<void> {

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { AioContext, type AioFile, type WriteStreamOptions } from '../../src/index.ts';
@@ -13,6 +15,9 @@ import { scratchFolder } from '../support/scratch.ts';
 const folder = scratchFolder();
 const content = randomFillSync(Buffer.alloc(300_003));
 const path = `${folder}/file`;
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
 
 let context: AioContext;
 
@@ -279,6 +284,52 @@ describe('zeroCopy', () => {
     stream.destroy();
     await once(stream, 'close');
     expect(await eventually(() => context.stats().buffers === buffers)).toBe(true);
+  });
+
+  test.each([true, false])('what is given after the end is disposed, autoClose: %s', async (autoClose) => {
+    const { buffers } = context.stats();
+    const file = await created();
+    const stream = file.createWriteStream({ zeroCopy: true, autoClose });
+    stream.on('error', () => {});
+    await once(stream.end(), autoClose ? 'close' : 'finish');
+    for (let i = 0; i < 5; i++) stream.write(context.allocate(4096));
+    stream.end(context.allocate(4096));
+    expect(context.stats().buffers).toBe(buffers);
+    await file.close();
+  });
+
+  test.each([{ preallocate: 2 ** 53 - 1 }, { start: Number.MAX_SAFE_INTEGER }])(
+    'what is given to a stream that has failed and stays is disposed, with %j',
+    async (options) => {
+      const { buffers } = context.stats();
+      const file = await created();
+      const stream = file.createWriteStream({ zeroCopy: true, autoClose: false, ...options });
+      const failed = once(stream, 'error');
+      stream.write(context.allocate(4096));
+      stream.end();
+      await failed;
+      stream.write(context.allocate(4096));
+      expect(await eventually(() => context.stats().buffers === buffers)).toBe(true);
+      expect(stream.destroyed).toBe(false);
+      await file.close();
+    },
+  );
+
+  test('chunks that nobody has to dispose are not kept', async () => {
+    const stream = (await created()).createWriteStream({ zeroCopy: true, highWaterMark: 8192 });
+    const refs: WeakRef<Uint8Array>[] = [];
+    const give = (chunk: Uint8Array): Promise<unknown> => {
+      refs.push(new WeakRef(chunk));
+      return new Promise((resolve) => stream.write(chunk, resolve));
+    };
+    for (let i = 0; i < 20; i++) await give(new Uint8Array(8192));
+    const alive = (): number => {
+      collectGarbage();
+      return refs.filter((ref) => ref.deref() !== undefined).length;
+    };
+    expect(await eventually(() => alive() <= 2)).toBe(true);
+    stream.end();
+    await once(stream, 'close');
   });
 });
 
