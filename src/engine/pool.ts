@@ -39,9 +39,18 @@ class Place extends Itself {
     this.#length = length;
   }
 
-  /** Where in `pool` this object's first byte is; -1 where that is not known so quickly. */
+  /**
+   * Where in `pool` this object's first byte is; -1 where that is not known so quickly. One that was disposed is behind the end, where no
+   * request may claim anything: its memory may be another buffer's by now.
+   */
   static offsetOf(object: object, pool: Pool): number {
-    return #offset in object && object.#pool === pool ? object.#offset : -1;
+    if (!(#offset in object)) return -1;
+    if (object.#disposed) return pool.arena.byteLength;
+    return object.#pool === pool ? object.#offset : -1;
+  }
+
+  static isDisposed(object: object): boolean {
+    return #disposed in object && object.#disposed;
   }
 
   static lengthOf(object: object): number {
@@ -82,6 +91,11 @@ const PROPERTIES: PropertyDescriptorMap = {
 /** How long a buffer is that `allocate` gave out, in bytes; -1 for any other object, also for a part of one. */
 export function knownLength(object: object): number {
   return Place.lengthOf(object);
+}
+
+/** Throws where this is a buffer that was disposed: a view of its memory would not know. */
+export function checkNotDisposed(object: object): void {
+  if (Place.isDisposed(object)) throw disposedError();
 }
 
 /** More requests than can share a page without writing to it. */
@@ -184,7 +198,7 @@ export class Pool {
     return claims.some((count) => count > 0);
   }
 
-  /** Where in the pool a view begins, in bytes; -1 where it is other memory. */
+  /** Where in the pool a view begins, in bytes; -1 where it is other memory, and behind the end where it is a buffer that was disposed. */
   offsetOf(view: Uint8Array): number {
     const known = Place.offsetOf(view, this);
     if (known !== -1) return known;

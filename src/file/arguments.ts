@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { types } from 'node:util';
 import type { RequestOptions } from '../engine/engine.ts';
+import { checkNotDisposed } from '../engine/pool.ts';
 import { invalidArgType, invalidArgValue, isAborted, outOfRange } from '../errors.ts';
 import { bufferOf, bytesOf, isResizable } from '../layout/view.ts';
 
@@ -11,6 +12,7 @@ export const VIEWS = 'an instance of Buffer, TypedArray, or DataView';
 /** The bytes of a view, as a view that its user cannot change; `or` names what else would do, for the error. */
 export function checkView(name: string, value: unknown, or = ''): Uint8Array {
   if (!ArrayBuffer.isView(value)) throw invalidArgType(name, `${or}${VIEWS}`, value);
+  checkNotDisposed(value);
   checkMemory(name, value);
   try {
     return bytesOf(value);

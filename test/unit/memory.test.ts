@@ -139,6 +139,39 @@ describe('memory of the context', () => {
     await file.close();
   });
 
+  test('after its dispose is refused by every call, also where all of it has a new owner', async () => {
+    const file = await open();
+    const other = new AioContext({ memory: 1 << 20 });
+    const elsewhere = await other.open(path, 'r+', { direct: 'auto' });
+    const buffer = context.allocate(4096);
+    const lent = buffer.subarray(0, 2048);
+    buffer[Symbol.dispose]();
+    using owner = context.allocate(4096).fill('B');
+    expect(owner.byteOffset).toBe(buffer.byteOffset);
+    const calls = [
+      () => file.read(buffer, 0, 4096, 0),
+      () => file.write(buffer, 0, 4096, 0),
+      () => elsewhere.read(buffer, 0, 4096, 0),
+      () => elsewhere.write(buffer, 0, 4096, 0),
+      () => file.read(buffer, { position: 0 }),
+      () => file.write(buffer, { position: 1, length: 100 }),
+      () => file.read(buffer, 0, 4096, null),
+      () => file.readv([buffer], 0),
+      () => file.writev([Buffer.alloc(4096), buffer], 0),
+      () => file.writeFile(buffer),
+      () => file.readFile({ buffer: () => buffer }),
+    ];
+    for (const call of calls) expect(await outcomeOf(call)).toBe('ERR_AIO_BUFFER_DISPOSED');
+    expect(owner.equals(Buffer.alloc(4096, 'B'))).toBe(true);
+    expect(readFileSync(path).equals(content)).toBe(true);
+    // What others have of it cannot be told from the new owner's own views.
+    expect((await file.read(lent, 0, 2048, 0)).bytesRead).toBe(2048);
+    // A refusal takes nothing.
+    expect((await file.read(owner, 0, 4096, 0)).bytesRead).toBe(4096);
+    expect(context.stats()).toMatchObject({ queued: 0, inFlight: 0, buffers: 1 });
+    await Promise.all([file.close(), other.close()]);
+  });
+
   test('beyond a buffer is refused, though it can be reached through its ArrayBuffer', async () => {
     const file = await open();
     using buffer = context.allocate(4096);
