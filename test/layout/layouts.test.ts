@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import * as layout from '../../src/layout/index.ts';
 
@@ -178,6 +179,49 @@ describe('batches', () => {
       res: -5n,
       res2: 0n,
     });
+  });
+});
+
+describe('a view that is not what it says', () => {
+  /** `decode` of the event's bytes in it would give others, were its own properties or its constructor asked. */
+  const event = { data: 1n, obj: 2n, res: -3n, res2: 4n };
+  const bytes = layout.encodeIoEvent(event);
+  class Key extends Uint8Array<ArrayBuffer> {
+    constructor() {
+      super(new ArrayBuffer(32));
+    }
+  }
+  class Small extends Uint8Array<ArrayBuffer> {
+    constructor(length: number) {
+      if (typeof length !== 'number') throw new Error('a length, please');
+      super(new ArrayBuffer(length));
+    }
+  }
+  const filled = (view: Uint8Array): Uint8Array => {
+    view.set(bytes);
+    return view;
+  };
+  const forged = (view: ArrayBufferView): ArrayBufferView =>
+    Object.defineProperties(view, {
+      buffer: { value: new ArrayBuffer(96) },
+      byteOffset: { value: 32 },
+      byteLength: { value: 64 },
+      length: { get: () => 64 },
+    });
+
+  it.each<[string, ArrayBuffer | ArrayBufferView]>([
+    ['a subclass whose constructor takes nothing', filled(new Key())],
+    ['a subclass whose constructor throws', filled(new Small(32))],
+    ['a Uint8Array with properties of its own', forged(filled(new Uint8Array(32)))],
+    ['a DataView with properties of its own', forged(new DataView(filled(new Uint8Array(32)).buffer))],
+    ['an ArrayBuffer of another realm', runInNewContext('new Uint8Array(bytes).buffer', { bytes })],
+    ['a view of another realm', runInNewContext('new Uint8Array(bytes)', { bytes })],
+    ['a DataView of another realm', runInNewContext('new DataView(new Uint8Array(bytes).buffer)', { bytes })],
+  ])('decodes as what it is: %s', (_name, view) => {
+    expect(layout.decodeIoEvent(view)).toEqual(event);
+    expect(layout.decodeIoEvents(view)).toEqual([event]);
+    expect(layout.decodeAll('io_event', view)).toEqual([event]);
+    expect(() => layout.decodeIocb(view)).toThrow(/It must be 64/);
   });
 });
 

@@ -1,5 +1,6 @@
 // What memory a request may use, whose it is meanwhile, and what becomes of it.
 import { readFileSync, writeFileSync } from 'node:fs';
+import { runInNewContext } from 'node:vm';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { AioContext } from '../../src/index.ts';
 import { block } from '../support/blocker.ts';
@@ -381,6 +382,162 @@ describe('other memory', () => {
     await own.close();
   });
 });
+
+/** A view that knows its length itself: `subarray` would call this with other arguments, and get 4096 bytes of zeros. */
+class Key extends Uint8Array<ArrayBuffer> {
+  constructor() {
+    super(new ArrayBuffer(4096));
+  }
+}
+
+/** One whose constructor refuses what `subarray` calls it with. */
+class Small extends Uint8Array<ArrayBuffer> {
+  constructor(length: number) {
+    if (typeof length !== 'number') throw new Error('a length, please');
+    super(new ArrayBuffer(length));
+  }
+}
+
+/** Has a view say that it is of other memory, and longer. */
+function forge<T extends Uint8Array>(view: T): T {
+  const value = new ArrayBuffer(BYTES);
+  return Object.defineProperties(view, {
+    buffer: { value },
+    byteOffset: { value: 512 },
+    byteLength: { value: BYTES },
+    length: { value: BYTES },
+    constructor: { value: Key },
+  });
+}
+
+type Made = [view: Uint8Array<ArrayBuffer>, memory: ArrayBuffer];
+const views: [string, () => Made][] = [
+  ['a subclass whose constructor takes nothing', () => of(new Key())],
+  ['a subclass whose constructor throws', () => of(new Small(4096))],
+  ['a view with properties of its own', () => ofForged(new Uint8Array(4096))],
+  ['a view of another realm', () => of(runInNewContext('new Uint8Array(4096)'))],
+];
+const of = (view: Uint8Array<ArrayBuffer>): Made => [view, view.buffer];
+function ofForged(view: Uint8Array<ArrayBuffer>): Made {
+  const memory = view.buffer;
+  return [forge(view), memory];
+}
+
+describe.each(views)('%s', (_name, make) => {
+  const options = [false, 'auto'] as const;
+
+  test.each(options)('is written as it is (direct: %s)', async (direct) => {
+    const file = await context.open(path, 'r+', { direct });
+    const [view, memory] = make();
+    new Uint8Array(memory).fill(0x41);
+    const expected = Buffer.alloc(4096, 0x41);
+    const written = async (bytes: number, write: () => Promise<unknown>) => {
+      writeFileSync(path, content);
+      await write();
+      expect(readFileSync(path).equals(Buffer.concat([expected.subarray(0, bytes), content.subarray(bytes)]))).toBe(
+        true,
+      );
+    };
+    await written(4096, () => file.write(view, 0, 4096, 0));
+    await written(4096, () => file.write(view, { position: 0 }));
+    await written(32, () => file.write(view, 64, 32, 0));
+    await written(4096, () => file.writev([view], 0));
+    await written(4096, () => file.writeFile(view));
+    expect(await outcomeOf(() => file.write(view, 0, 4097, 0))).toBe('ERR_OUT_OF_RANGE');
+    await file.close();
+  });
+
+  test.each(options)('is filled as it is (direct: %s)', async (direct) => {
+    const file = await context.open(path, 'r+', { direct });
+    const [view, memory] = make();
+    const bytes = Buffer.from(memory);
+    const filled = async (from: number, to: number, read: () => Promise<unknown>) => {
+      bytes.fill(0);
+      await read();
+      const expected = Buffer.alloc(4096);
+      content.copy(expected, from, 0, to - from);
+      expect(bytes.equals(expected)).toBe(true);
+    };
+    await filled(0, 4096, () => file.read(view, 0, 4096, 0));
+    await filled(0, 4096, () => file.read(view, { position: 0 }));
+    await filled(64, 96, () => file.read(view, 64, 32, 0));
+    await filled(0, 4096, () => file.readv([view], 0));
+    await filled(0, 4096, () => file.readv([new Uint8Array(0), view], 0));
+    expect(await outcomeOf(() => file.read(view, 0, 4097, 0))).toBe('ERR_OUT_OF_RANGE');
+    await file.close();
+  });
+});
+
+test('a subclass larger than all the room for copies goes through it in pieces', async () => {
+  const small = new AioContext({ memory: 65536 });
+  const file = await small.open(path, 'r+', { direct: 'auto' });
+  const view = new Small(BYTES).fill(0x41);
+  await file.write(view, 0, BYTES, 0);
+  expect(readFileSync(path).equals(Buffer.alloc(BYTES, 0x41))).toBe(true);
+  writeFileSync(path, content);
+  await file.readv([view], 0);
+  expect(content.equals(view)).toBe(true);
+  await small.close();
+});
+
+test('a buffer of the pool with properties of its own is the memory that it was given out with', async () => {
+  const file = await open();
+  const buffer = context.allocate(4096).fill(0x41);
+  using neighbour = context.allocate(4096).fill(0x42);
+  const memory = Buffer.from(buffer.buffer, buffer.byteOffset, 4096);
+  const { freeBytes } = context.stats();
+  forge(buffer);
+  for (const write of [
+    () => file.write(buffer, 0, 4096, 0),
+    () => file.write(buffer, { position: 0 }),
+    () => file.writev([buffer], 0),
+  ]) {
+    writeFileSync(path, content);
+    await write();
+    expect(readFileSync(path).equals(Buffer.concat([memory, content.subarray(4096)]))).toBe(true);
+  }
+  writeFileSync(path, content);
+  // At an address that direct I/O does not take, it is copied.
+  for (const read of [
+    () => file.read(buffer, 0, 4096, 0),
+    () => file.read(buffer, 1, 512, 0),
+    () => file.readv([buffer], 0),
+  ]) {
+    memory.fill(0);
+    await read();
+    expect(memory.includes(content.subarray(0, 512))).toBe(true);
+  }
+  for (const beyond of [() => file.read(buffer, 0, 8192, 0), () => file.write(buffer, 4096, 512, 0)]) {
+    expect(await outcomeOf(beyond)).toBe('ERR_OUT_OF_RANGE');
+  }
+  expect(neighbour.equals(Buffer.alloc(4096, 0x42))).toBe(true);
+  buffer[Symbol.dispose]();
+  expect(context.stats().freeBytes).toBe(freeBytes + 4096);
+  await file.close();
+});
+
+test.each(['Float64Array', 'BigUint64Array', 'DataView', 'Uint8Array'])(
+  'a %s of another realm is one of ours',
+  async (type) => {
+    const file = await open();
+    const memory = runInNewContext('new ArrayBuffer(4096)');
+    const view: NodeJS.ArrayBufferView<ArrayBuffer> = runInNewContext(`new ${type}(memory)`, { memory });
+    expect((await file.read(view, 0, 4096, 0)).buffer).toBe(view);
+    expect(Buffer.from(memory).equals(content.subarray(0, 4096))).toBe(true);
+    await file.writev([view, view], 4096);
+    expect(
+      readFileSync(path)
+        .subarray(4096, 12288)
+        .equals(Buffer.concat([content.subarray(0, 4096), content.subarray(0, 4096)])),
+    ).toBe(true);
+    const shared = runInNewContext(`new ${type}(new SharedArrayBuffer(64))`);
+    const resizable = runInNewContext(`new ${type}(new ArrayBuffer(64, { maxByteLength: 128 }))`);
+    for (const refused of [shared, resizable]) {
+      expect(await outcomeOf(() => file.write(refused, { position: 0 }))).toBe('ERR_INVALID_ARG_VALUE');
+    }
+    await file.close();
+  },
+);
 
 const noDirect = directSkip();
 

@@ -58,9 +58,21 @@ describe('kaio/raw', () => {
     ['a count that is no number', () => raw.io_getevents(0n, any('0'), 0, 0n)],
     ['a timeout of null', () => raw.io_getevents(0n, 0, 0, 0n, any(null))],
     ['what has no address', () => raw.addressOf(any({}))],
+    ['more requests than a number of 32 bits says', () => raw.io_setup(2 ** 32 + 1)],
+    ['fewer requests than that', () => raw.io_setup(7 - 2 ** 32)],
+    ['a count that is cut to 3', () => raw.eventfd(2 ** 32 + 3, 0)],
+    ['flags that are cut to 0', () => raw.eventfd(5, 2 ** 32)],
+    ['options of an arena that are null', () => new raw.Arena(65536, any(null))],
+    ['no buffer to free', () => new raw.Arena(65536).free(any(undefined))],
+    ['no view of an arena', () => new raw.Arena(65536).addressOf(any(null))],
   ])('of %s: ERR_INVALID_ARG_TYPE', async (_what, call) => {
     expect(await outcomeOf(call)).toBe('ERR_INVALID_ARG_TYPE');
   });
+});
+
+test('shared memory has an address as any other', () => {
+  const shared = new SharedArrayBuffer(8);
+  expect(raw.addressOf(shared)).toBe(raw.addressOf(new Uint8Array(shared)));
 });
 
 describe('kaio', () => {
