@@ -13,6 +13,7 @@ import {
 import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { AioContext, open } from '../../src/index.ts';
+import { eventfd } from '../../src/raw/index.ts';
 import { directSkip } from '../support/direct.ts';
 import { fileSystemSkip, withFileSystem } from '../support/filesystems.ts';
 import { mount, mountSkip, temporaryFolder } from '../support/mounts.ts';
@@ -255,6 +256,43 @@ describe('attach', () => {
       await file.write(buffer, 0, 4096, 0);
     }
     expect(readFileSync(path, 'latin1')).toBe('a'.repeat(4096) + 'b'.repeat(4096));
+    await file.close();
+    closeSync(fd);
+  });
+});
+
+describe('a device', () => {
+  test.each(['null', 'zero', 'full', 'random', 'urandom'])('that always answers is read: %s', async (name) => {
+    const file = await context.open(`/dev/${name}`, 'r', { direct: false });
+    expect((await file.read(Buffer.alloc(8), 0, 8, 0)).bytesRead).toBe(name === 'null' ? 0 : 8);
+    await file.close();
+  });
+
+  test('that may wait for others is refused, and so is an eventfd', async () => {
+    const descriptors = [eventfd(0, 0)];
+    if (existsSync('/dev/ptmx')) descriptors.push(openSync('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY));
+    for (const fd of descriptors) {
+      const file = await context.attach(fd);
+      for (const call of [
+        () => file.read(Buffer.alloc(8), 0, 8, 0),
+        () => file.write(Buffer.alloc(8), 0, 8, 0),
+        () => file.readFile(),
+        () => file.writeFile('text'),
+      ]) {
+        expect(await outcomeOf(call)).toBe('ERR_AIO_WOULD_BLOCK');
+      }
+      await file.close();
+      closeSync(fd);
+    }
+  });
+
+  test('that does not wait, an eventfd with EFD_NONBLOCK, is read', async () => {
+    const fd = eventfd(3, constants.O_NONBLOCK);
+    const file = await context.attach(fd);
+    const bytes = Buffer.alloc(8);
+    expect((await file.read(bytes)).bytesRead).toBe(8);
+    expect(bytes.includes(3)).toBe(true);
+    expect(await outcomeOf(() => file.read(bytes))).toBe('EAGAIN');
     await file.close();
     closeSync(fd);
   });

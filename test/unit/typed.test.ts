@@ -1,10 +1,12 @@
 // Whatever is given to the package, what it answers with says by its code what it is: found by test/campaigns/fuzz.
+import { getEventListeners } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { afterAll, describe, expect, test } from 'vitest';
-import { AioContext } from '../../src/index.ts';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { AioContext, type AioFile, copyFile } from '../../src/index.ts';
 import * as layout from '../../src/layout/index.ts';
 import * as raw from '../../src/raw/index.ts';
-import { outcomeOf } from '../support/outcome.ts';
+import { block } from '../support/blocker.ts';
+import { outcomeOf, submitted } from '../support/outcome.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
 const path = `${scratchFolder()}/file`;
@@ -155,5 +157,58 @@ describe('kaio', () => {
     expect(await outcomeOf(() => file.chmod(-0))).toBe('ok');
     expect(await outcomeOf(() => file.chmod(0o600))).toBe('ok');
     await file.close();
+  });
+});
+
+describe('a signal whose own properties throw', () => {
+  /** A signal that nobody should ask anything but by the built-in methods. */
+  function thrower(): AbortController {
+    const controller = new AbortController();
+    const get = () => {
+      throw new Error('a property of its own was asked');
+    };
+    const names = ['aborted', 'reason', 'throwIfAborted', 'addEventListener', 'removeEventListener', 'onabort'];
+    Object.defineProperties(controller.signal, Object.fromEntries(names.map((name) => [name, { get }])));
+    return controller;
+  }
+
+  const calls: Record<string, (file: AioFile, signal: AbortSignal) => Promise<unknown>> = {
+    read: (file, signal) => file.read(Buffer.alloc(512), { position: 0, signal }),
+    'read at its own position': (file, signal) => file.read(Buffer.alloc(512), { signal }),
+    'write of five bytes': (file, signal) => file.write(Buffer.alloc(5), { position: 1, signal }),
+    readv: (file, signal) => file.readv([Buffer.alloc(512)], 0, { signal }),
+    sync: (file, signal) => file.sync({ signal }),
+    readFile: (file, signal) => file.readFile({ signal }),
+    writeFile: (file, signal) => file.writeFile('text', { signal }),
+    copyFile: (_file, signal) => copyFile(path, `${path}-copy`, { context: small, signal }),
+  };
+  let small: AioContext;
+  beforeEach(() => {
+    small = new AioContext({ depth: 1, memory: 1 << 20 });
+  });
+  afterEach(() => small.close());
+
+  test.each(Object.entries(calls))('lets a %s end, and keeps no listener', async (_name, call) => {
+    const file = await small.open(path, 'r+', { direct: 'auto' });
+    const { signal } = thrower();
+    expect(await outcomeOf(() => call(file, signal))).toBe('ok');
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    await file.close();
+  });
+
+  test.each(Object.entries(calls))('aborts a %s', async (_name, call) => {
+    const file = await small.open(path, 'r+', { direct: 'auto' });
+    const controller = thrower();
+    const { signal } = controller;
+    const blocker = await block(small);
+    const outcome = outcomeOf(() => call(file, signal));
+    await submitted();
+    controller.abort();
+    expect(await outcome).toBe('ABORT_ERR');
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
+    expect(await outcomeOf(() => call(file, signal))).toBe('ABORT_ERR');
+    await blocker.release();
+    await file.close();
+    expect(small.stats()).toMatchObject({ queued: 0, inFlight: 0 });
   });
 });
