@@ -1,4 +1,5 @@
 import {
+  chmod,
   constants,
   copyFile as fsCopyFile,
   link,
@@ -10,7 +11,7 @@ import {
   stat,
 } from 'node:fs';
 import { constants as os } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { debug } from '../debug.ts';
@@ -19,14 +20,17 @@ import { checkCount, checkSignal } from './arguments.ts';
 import { AioContext } from './context.ts';
 import { deviceBytes, type Extent, extentsOf } from './extents.ts';
 import type { AioFile } from './file.ts';
+import { endOfLinks, isTaken } from './links.ts';
 import { checkObject } from './streams.ts';
 import { compareExtents, copyExtents } from './transport.ts';
 
 const { COPYFILE_EXCL, COPYFILE_FICLONE_FORCE } = constants;
 const clone = promisify(fsCopyFile);
 const calls = {
+  chmod: promisify(chmod),
   link: promisify(link),
-  realpath: promisify(realpath),
+  // The one of the C library: the other takes ".." for the folder before it in the text, which may be a link.
+  realpath: promisify(realpath.native),
   rename: promisify(rename),
   rm: promisify(rm),
   stat: promisify(stat),
@@ -75,8 +79,8 @@ export interface CopyResult {
 /**
  * Copies a file past the page cache, with several requests under way in both directions. Holes stay holes. The copy has the source's
  * permission bits (of 0o777) and, until it is complete and durable, a name of its own in the destination's folder (`.kaio-copy-...`): under
- * the destination's name there is at any time either what was there before or all of the copy. A symbolic link as destination is followed.
- * The source may also be a block device. It must not be written to meanwhile.
+ * the destination's name there is at any time either what was there before or all of the copy. A symbolic link as destination is followed,
+ * also one that leads to nothing yet. The source may also be a block device. It must not be written to meanwhile.
  *
  * @throws (rejects) system errors of either file (ENOENT, EEXIST, EISDIR, ENOSPC before anything is copied where the file system can reserve
  * space, EIO, ...); `ERR_AIO_COPY_DIFFERS` where the source became shorter meanwhile or `verify` found a difference; an AbortError; Node's
@@ -129,11 +133,13 @@ class Copy {
         return { size: stats.size, copied: 0, reflinked: false };
       this.#checkKind(this.#destination, existing, false);
       this.#destination = await naming(calls.realpath(this.#destination));
+    } else if (await isTaken(this.#destination)) {
+      this.#destination = await naming(this.#throughLinks());
     }
     await naming(calls.stat(dirname(this.#destination)));
-    const temporary = join(dirname(this.#destination), `.kaio-copy-${crypto.randomUUID()}`);
+    const temporary = `${dirname(this.#destination)}/.kaio-copy-${crypto.randomUUID()}`;
     try {
-      const result = (await this.#reflink(temporary)) ?? (await this.#copy(temporary, stats));
+      const result = (await this.#reflink(temporary, stats)) ?? (await this.#copy(temporary, stats));
       throwIfAborted(this.#options.signal);
       await this.#publish(temporary);
       return result;
@@ -151,8 +157,18 @@ class Copy {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
     }
-    if (this.#has(COPYFILE_EXCL)) throw systemError(-os.errno.EEXIST, 'copyfile', { path: this.#destination });
+    if (this.#has(COPYFILE_EXCL)) throw this.#taken();
     return stats;
+  }
+
+  /** The destination is a link that leads to nothing yet: the copy is to be where it leads, and the link stays. */
+  async #throughLinks(): Promise<string> {
+    if (this.#has(COPYFILE_EXCL)) throw this.#taken();
+    return await endOfLinks(this.#destination);
+  }
+
+  #taken(): Error {
+    return systemError(-os.errno.EEXIST, 'copyfile', { path: this.#destination });
   }
 
   #has(flag: number): boolean {
@@ -167,7 +183,7 @@ class Copy {
   }
 
   /** Has the file system share the data; undefined where it cannot, and the data must be moved. */
-  async #reflink(temporary: string): Promise<CopyResult | undefined> {
+  async #reflink(temporary: string, stats: Stats): Promise<CopyResult | undefined> {
     if (this.#options.reflink === false) return undefined;
     try {
       await clone(this.#source, temporary, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE);
@@ -176,9 +192,11 @@ class Copy {
       debug('%s cannot share the data of %s: %s', temporary, this.#source, (error as Error).message);
       return undefined;
     }
+    // It has the source's permissions by now, by which its owner, another one, may not even open it.
+    await calls.chmod(temporary, 0o600);
     await using target = await this.#open(temporary, 'r+');
-    const { mode, size } = await target.stat();
-    await target.chmod(mode & 0o777);
+    const { size } = await target.stat();
+    await target.chmod(stats.mode & 0o777);
     if (this.#options.flush !== false) await target.sync();
     return { size, copied: 0, reflinked: true };
   }
@@ -231,17 +249,26 @@ class Copy {
     };
   }
 
-  /** Gives the copy its name. */
+  /** Gives the copy its name. What can fail before that, without harm to what has the name now, comes before. */
   async #publish(temporary: string): Promise<void> {
+    await using folder = this.#options.flush === false ? undefined : await this.#openFolder();
     if (this.#has(COPYFILE_EXCL)) await this.#linkAnew(temporary);
     else await calls.rename(temporary, this.#destination);
-    if (this.#options.flush === false) return;
-    await using folder = await this.#context.open(dirname(this.#destination), 'r', { direct: false });
     try {
-      await folder.sync();
+      await folder?.sync();
     } catch (error) {
       // Not every file system can: then a name is as durable as it makes it.
       if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
+    }
+  }
+
+  /** The folder of the copy, to be synced; undefined where this user may write to it but not read it: the same goes for the name then. */
+  async #openFolder(): Promise<AioFile | undefined> {
+    try {
+      return await this.#context.open(dirname(this.#destination), 'r', { direct: false });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
+      return undefined;
     }
   }
 

@@ -1,24 +1,29 @@
 import { randomFillSync } from 'node:crypto';
 import {
   chmodSync,
+  chownSync,
   constants,
   cpSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AioContext, type CopyOptions, type CopyProgress, copyFile } from '../../src/index.ts';
 import { fileSystemSkip, withFileSystem } from '../support/filesystems.ts';
 import { attachLoop, loopSkip, mount, mountSkip, temporaryFolder } from '../support/mounts.ts';
+import { asNobody } from '../support/nobody.ts';
 import { outcomeOf } from '../support/outcome.ts';
 import { eventually, openDescriptors } from '../support/proc.ts';
 import { scratchFolder } from '../support/scratch.ts';
@@ -199,6 +204,89 @@ test('a symbolic link as destination is followed and stays', async () => {
   expect(readdirSync(`${folder}/far`)).toEqual(['real']);
 });
 
+test.each([true, false])(
+  '".." is the folder that a link leads from, as to the kernel (there before: %s)',
+  async (before) => {
+    mkdirSync(`${folder}/far/deep`, { recursive: true });
+    symlinkSync('far/deep', `${folder}/to`);
+    writeFileSync(`${folder}/real`, 'not this one');
+    if (before) writeFileSync(`${folder}/far/real`, 'old');
+    const seen = new Set<number>();
+    const onProgress = () => seen.add(readdirSync(`${folder}/far`).filter((name) => name.startsWith('.kaio')).length);
+    await copyFile(source, `${folder}/to/../real`, { context, onProgress });
+    expect([...seen]).toEqual([1]);
+    expect(readFileSync(`${folder}/far/real`).equals(content)).toBe(true);
+    expect(readFileSync(`${folder}/real`, 'utf8')).toBe('not this one');
+    expect(readdirSync(folder).sort()).toEqual(['far', 'real', 'source', 'to']);
+  },
+);
+
+describe('a symbolic link that leads to nothing yet', () => {
+  test.each(['far/real', 'absolute', 'to/../real', 'chain'])(
+    'stays, and the copy is where it leads: %s',
+    async (to) => {
+      mkdirSync(`${folder}/far/deep`, { recursive: true });
+      // From here ".." leads to far, not to the folder that the link is in.
+      symlinkSync('far/deep', `${folder}/to`);
+      symlinkSync('far/next', `${folder}/chain`);
+      symlinkSync('real', `${folder}/far/next`);
+      const real = `${folder}/far/real`;
+      symlinkSync(to === 'absolute' ? real : to, target);
+      expect(await copied()).toMatchObject({ size: content.length });
+      expect(readlinkSync(target)).toBe(to === 'absolute' ? real : to);
+      expect(lstatSync(real).isFile()).toBe(true);
+      expect(isCopied()).toBe(true);
+      expect(readdirSync(folder).sort()).toEqual(['chain', 'far', 'source', 'target', 'to']);
+      expect(readdirSync(`${folder}/far`).sort()).toEqual(['deep', 'next', 'real']);
+    },
+  );
+
+  test('is a name that is taken, to COPYFILE_EXCL', async () => {
+    symlinkSync('nothing', target);
+    expect(await outcomeOf(() => copied({ mode: COPYFILE_EXCL }))).toBe('EEXIST');
+    expect(readdirSync(folder).sort()).toEqual(['source', 'target']);
+  });
+
+  test('in a folder that is missing, or in a circle, is refused and stays', async () => {
+    symlinkSync('no/such/folder', target);
+    expect(await outcomeOf(() => copied())).toBe('ENOENT');
+    symlinkSync('circle', `${folder}/circle`);
+    expect(await outcomeOf(() => copyFile(source, `${folder}/circle`, { context }))).toBe('ELOOP');
+    expect([readlinkSync(target), readlinkSync(`${folder}/circle`)]).toEqual(['no/such/folder', 'circle']);
+    expect(readdirSync(folder).sort()).toEqual(['circle', 'source', 'target']);
+  });
+});
+
+test.each([0, COPYFILE_EXCL])('a folder that may be written to but not be read takes a copy, mode %i', async (mode) => {
+  await undoing(async (later) => {
+    const dir = temporaryFolder(later);
+    chmodSync(dir, 0o711);
+    writeFileSync(`${dir}/source`, content);
+    mkdirSync(`${dir}/blind`);
+    if (process.getuid!() === 0) chownSync(`${dir}/blind`, 65534, 65534);
+    chmodSync(`${dir}/blind`, 0o333);
+    const copying = () => copyFile(`${dir}/source`, `${dir}/blind/target`, { context, mode });
+    expect(await asNobody(() => outcomeOf(copying))).toBe('ok');
+    chmodSync(`${dir}/blind`, 0o755);
+    expect(readFileSync(`${dir}/blind/target`).equals(content)).toBe(true);
+    expect(readdirSync(`${dir}/blind`)).toEqual(['target']);
+  });
+});
+
+test('what keeps the folder from being opened keeps the destination as it was', async () => {
+  writeFileSync(target, 'before');
+  const opening = vi.spyOn(context, 'open');
+  const open = opening.getMockImplementation() ?? AioContext.prototype.open.bind(context);
+  opening.mockImplementation(async (path, ...rest) => {
+    if (path === folder) throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+    return await open(path, ...rest);
+  });
+  expect(await outcomeOf(() => copied())).toBe('EMFILE');
+  opening.mockRestore();
+  expect(readFileSync(target, 'utf8')).toBe('before');
+  expect(readdirSync(folder).sort()).toEqual(['source', 'target']);
+});
+
 test('what is no file is refused as what it is', async () => {
   expect(await outcomeOf(() => copyFile(`${folder}/missing`, target, { context }))).toBe('ENOENT');
   expect(await outcomeOf(() => copyFile(source, `${folder}/no/such/folder`, { context }))).toBe('ENOENT');
@@ -244,6 +332,23 @@ describe('sharing the data', () => {
         expect(statSync(`${dir}/${name}`).mode & 0o7777).toBe(0o640);
       }
       expect(readdirSync(dir).sort()).toEqual(['moved', 'shared', 'source']);
+    });
+  });
+
+  test.for([0o444, 0o004])('of a source that its reader may not write to, mode %o', async (mode, { skip }) => {
+    skip(fileSystemSkip('btrfs') !== false, String(fileSystemSkip('btrfs')));
+    await withFileSystem('btrfs', async (dir) => {
+      cpSync(source, `${dir}/source`);
+      chownSync(`${dir}/source`, 1, 1);
+      chmodSync(`${dir}/source`, mode);
+      chmodSync(dir, 0o777);
+      chmodSync(dirname(dir), 0o711);
+      await asNobody(async () =>
+        expect(await copyFile(`${dir}/source`, `${dir}/target`, { context })).toMatchObject({ reflinked: true }),
+      );
+      expect(statSync(`${dir}/target`).mode & 0o7777).toBe(mode);
+      expect(readFileSync(`${dir}/target`).equals(content)).toBe(true);
+      expect(readdirSync(dir).sort()).toEqual(['source', 'target']);
     });
   });
 
