@@ -3,6 +3,7 @@ import {
   close as closeCallback,
   constants,
   fstat as fstatCallback,
+  lstat as lstatCallback,
   type Mode,
   open as openCallback,
   type PathLike,
@@ -19,11 +20,13 @@ import type { AioContext } from './context.ts';
 import { AioFile } from './file.ts';
 import { flagsOf, modeOf } from './flags.ts';
 import { Handle } from './handle.ts';
+import { endOfLinks, isTaken } from './links.ts';
 import { type Nature, natureOf } from './storage.ts';
 
 const access = promisify(accessCallback);
 const close = promisify(closeCallback);
 const fstat = promisify(fstatCallback);
+const lstat = promisify(lstatCallback);
 const open = promisify(openCallback);
 const unlink = promisify(unlinkCallback);
 const { O_CREAT, O_DIRECT, O_EXCL, O_TRUNC } = constants;
@@ -39,7 +42,10 @@ export interface AttachOptions {
 }
 
 export interface FileOptions extends AttachOptions {
-  /** Permission bits of a file that is created; default 0o666. */
+  /**
+   * Permission bits of a file that is created; default 0o666. Without the owner's write bit only root can have direct writes of other lengths
+   * than whole blocks: they need a second descriptor (`ERR_AIO_MISALIGNED`).
+   */
   mode?: Mode;
   /**
    * Bypass the page cache (O_DIRECT). `true` (default) fails with `ERR_AIO_DIRECT_UNSUPPORTED` where the file system cannot; `'auto'`
@@ -129,13 +135,52 @@ function pathText(path: PathLike): string {
 
 async function openDescriptor(path: PathLike, flags: number, mode: number, direct: boolean | 'auto'): Promise<number> {
   if (direct === false) return open(path, flags, mode);
-  // Where the file system refuses O_DIRECT, open(2) has created the file already: then it is ours to remove.
-  const created = (flags & O_CREAT) !== 0 && !(await exists(path));
+  if ((flags & O_CREAT) !== 0 && !(await exists(path))) return openNew(path, flags, mode, direct);
+  return openThere(path, flags, mode, direct);
+}
+
+/**
+ * Opens what is not there yet. Where the file system refuses O_DIRECT, open(2) has created the file already: then it is ours to remove, and
+ * O_EXCL says for certain that it is.
+ */
+async function openNew(path: PathLike, flags: number, mode: number, direct: true | 'auto'): Promise<number> {
+  const exclusive = (flags & O_EXCL) !== 0;
+  // O_EXCL follows no link.
+  const place = exclusive ? path : await placeOf(path);
+  try {
+    return await open(place, flags | O_EXCL | O_DIRECT, mode);
+  } catch (error) {
+    const { code } = error as CodedError;
+    // Somebody else made it meanwhile.
+    if (code === 'EEXIST' && !exclusive) return openThere(path, flags, mode, direct);
+    if (code !== 'EINVAL') throw error;
+    const removed = await takeBack(place);
+    if (direct === 'auto') return open(path, flags, mode);
+    throw removed ? unsupported(path, OTHER_FILES, error) : error;
+  }
+}
+
+/** Where the file comes to be that this path makes: a link may lead to nothing yet. */
+async function placeOf(path: PathLike): Promise<PathLike> {
+  if (!(await isTaken(path))) return path;
+  // What is wrong with the path is for open(2) to say.
+  return endOfLinks(pathText(path)).catch(() => path);
+}
+
+/** Removes a file that was made just now, unless it is another by now. Returns whether there was one. */
+async function takeBack(place: PathLike): Promise<boolean> {
+  const stats = await lstat(place).catch(() => undefined);
+  if (stats === undefined || !stats.isFile() || stats.size > 0) return false;
+  await unlink(place);
+  return true;
+}
+
+async function openThere(path: PathLike, flags: number, mode: number, direct: true | 'auto'): Promise<number> {
   try {
     return await open(path, flags | O_DIRECT, mode);
   } catch (error) {
     if ((error as CodedError).code !== 'EINVAL') throw error;
-    return openWithoutDirect(path, flags, mode, direct, created, error);
+    return openWithoutDirect(path, flags, mode, direct, error);
   }
 }
 
@@ -156,17 +201,20 @@ async function exists(path: PathLike): Promise<boolean> {
   }
 }
 
-/** open(2) answered EINVAL: either there is no direct I/O here, or the flags are wrong in another way. */
+const OTHER_FILES =
+  "Open with { direct: 'auto' } to use the page cache where it must be, with { direct: false } to use it always, or put the file on " +
+  'a file system such as ext4 or xfs';
+
+/** open(2) answered EINVAL of what is there: either there is no direct I/O here, or the flags are wrong in another way. */
 async function openWithoutDirect(
   path: PathLike,
   flags: number,
   mode: number,
-  direct: boolean | 'auto',
-  created: boolean,
+  direct: true | 'auto',
   error: unknown,
 ): Promise<number> {
   // A check must neither create nor empty what is there.
-  const again = direct === 'auto' ? flags & ~(created ? O_EXCL : 0) : flags & ~(O_CREAT | O_EXCL | O_TRUNC);
+  const again = direct === 'auto' ? flags : flags & ~(O_CREAT | O_EXCL | O_TRUNC);
   let fd: number;
   try {
     fd = await open(path, again, mode);
@@ -177,13 +225,16 @@ async function openWithoutDirect(
   // A directory is opened to be synced; nobody reads it past the page cache.
   if (direct === 'auto' || stats.isDirectory()) return fd;
   await close(fd);
-  if (created) await unlink(path);
-  const remedy =
-    stats.isFile() || stats.isBlockDevice()
-      ? "Open with { direct: 'auto' } to use the page cache where it must be, with { direct: false } to use it always, or put the file on " +
-        'a file system such as ext4 or xfs'
-      : 'It is a pipe, a socket or a device: open with { direct: false }';
-  throw aioError(
+  const isData = stats.isFile() || stats.isBlockDevice();
+  throw unsupported(
+    path,
+    isData ? OTHER_FILES : 'It is a pipe, a socket or a device: open with { direct: false }',
+    error,
+  );
+}
+
+function unsupported(path: PathLike, remedy: string, error: unknown): Error {
+  return aioError(
     'ERR_AIO_DIRECT_UNSUPPORTED',
     `'${pathText(path)}' cannot be opened for direct I/O (O_DIRECT). ${remedy}`,
     error,

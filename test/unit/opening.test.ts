@@ -1,5 +1,6 @@
 // How files are opened: flags, modes, paths, direct I/O or not, and what is left where it fails.
 import {
+  chmodSync,
   closeSync,
   constants,
   existsSync,
@@ -7,7 +8,9 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -17,6 +20,7 @@ import { eventfd } from '../../src/raw/index.ts';
 import { directSkip } from '../support/direct.ts';
 import { fileSystemSkip, withFileSystem } from '../support/filesystems.ts';
 import { mount, mountSkip, temporaryFolder } from '../support/mounts.ts';
+import { asNobody } from '../support/nobody.ts';
 import { outcomeOf } from '../support/outcome.ts';
 import { openDescriptors } from '../support/proc.ts';
 import { scratchFolder } from '../support/scratch.ts';
@@ -225,6 +229,38 @@ test("direct: 'auto' makes a file once, and refuses to make it again", async ({ 
     await created.close();
     expect(readFileSync(`${dir}/new`, 'latin1')).toBe('\0odd');
     expect(await outcomeOf(() => context.open(`${dir}/new`, 'wx', { direct: 'auto' }))).toBe('EEXIST');
+  });
+});
+
+test('a link that leads to nothing yet stays a link, and what it leads to is made', async ({ skip }) => {
+  skip(noMount !== false, String(noMount));
+  await withRamfs(async (dir) => {
+    for (const place of [dir, folder]) {
+      symlinkSync('target', `${place}/link`);
+      if (place === dir) {
+        expect(await outcomeOf(() => context.open(`${place}/link`, 'w'))).toBe('ERR_AIO_DIRECT_UNSUPPORTED');
+        expect(existsSync(`${place}/target`)).toBe(false);
+      }
+      expect(await outcomeOf(() => context.open(`${place}/link`, 'wx', { direct: 'auto' }))).toBe('EEXIST');
+      const file = await context.open(`${place}/link`, 'w', { direct: 'auto' });
+      await file.close();
+      expect(readlinkSync(`${place}/link`)).toBe('target');
+      expect(statSync(`${place}/target`).isFile()).toBe(true);
+    }
+  });
+});
+
+test("direct: 'auto' makes a file that its owner may only read, and writes to it", async ({ skip }) => {
+  skip(noMount !== false, String(noMount));
+  await withRamfs(async (dir) => {
+    chmodSync(dir, 0o777);
+    await asNobody(async () => {
+      const file = await context.open(`${dir}/new`, 'w', { mode: 0o444, direct: 'auto' });
+      await file.writeFile('hello');
+      await file.close();
+    });
+    expect(readFileSync(`${dir}/new`, 'utf8')).toBe('hello');
+    expect(statSync(`${dir}/new`).mode & 0o777).toBe(0o444);
   });
 });
 
