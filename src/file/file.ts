@@ -566,9 +566,12 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     throwIfAborted(signal);
     this.#target.hold();
     try {
+      // As one request: its steps must not wait for a change of the size that waits for all of it.
+      if (!this.#handle.line.free) await this.#handle.line.enter(signal);
       if (several) await this.#writePieces(data, encoding, signal);
       else await this.#transfers.writeAll(bytesOf(data, encoding), signal);
-      if (flush) await this.#sync(IOCB_CMD_FSYNC, { signal });
+      // All of it is written: what else was requested need not be waited for, and may wait for this.
+      if (flush) await this.#engine.command(IOCB_CMD_FSYNC, this.#target, 0, { signal }, voidShape, undefined);
     } finally {
       this.#target.release();
     }
@@ -620,8 +623,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   #sync(op: number, options: RequestOptions | undefined, callback?: Callback): Promise<void> | undefined {
     const make = (then?: Callback): Promise<void> | undefined =>
       this.#engine.command(op, this.#target, 0, options, voidShape, then) as Promise<void> | undefined;
-    if (this.#transfers.allKnown) return make(callback);
-    const later = this.#transfers.afterWrites(options?.signal, () => make() as Promise<void>);
+    const { free } = this.#handle.line;
+    if (free && this.#transfers.allKnown) return make(callback);
+    const later = this.#transfers.afterWrites(options?.signal, free, () => make() as Promise<void>);
     if (callback === undefined) return later;
     callBackWith(callback, later);
     return undefined;

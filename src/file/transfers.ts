@@ -135,14 +135,14 @@ export class Transfers {
 
   /** Whether the engine knows all the writes that were requested so far. */
   get allKnown(): boolean {
-    return this.#pending.none && !this.#handle.cachedBusy && this.#handle.line.free;
+    return this.#pending.none && !this.#handle.cachedBusy;
   }
 
-  /** Runs a request once it can be made of the engine that knows the writes requested so far. */
-  async afterWrites<T>(signal: AbortSignal | undefined, run: () => Promise<T>): Promise<T> {
+  /** Runs a request once it can be made of the engine that knows the writes requested so far; `free`: whatever changes the size. */
+  async afterWrites<T>(signal: AbortSignal | undefined, free: boolean, run: () => Promise<T>): Promise<T> {
     const before = this.#pending.over().then(() => this.#handle.cachedWritten());
     return await this.#pending.run(async () => {
-      await this.#handle.line.enter(signal);
+      if (!free) await this.#handle.line.enter(signal);
       await unlessAborted(before, signal);
       return await run();
     });
@@ -161,18 +161,19 @@ export class Transfers {
         return this.#at(transfer, position + done, countShape, undefined) as Promise<number>;
       });
     await this.#pending.run(async () => {
-      await this.#handle.line.enter(signal);
+      const { line } = this.#handle;
+      if (!line.free) await line.enter(signal);
       return await this.position.inTurn(signal, steps);
     });
   }
 
-  /** Writes all of it at the file's own position, or at its end where it appends. */
+  /** Writes all of it at the file's own position, or at its end where it appends, for a caller that has its turn (see Line). */
   async writeAll(view: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     this.#mayTransfer(undefined);
     const options = signal && { signal };
     for (let done = 0; done < view.byteLength; ) {
       const transfer = this.#oneOf(IOCB_CMD_PWRITE, view, done, view.byteLength - done, undefined, options, view);
-      done += (await this.#place(transfer, countShape, undefined)) as number;
+      done += (await this.#placeNow(transfer, countShape, undefined)) as number;
     }
   }
 

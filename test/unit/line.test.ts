@@ -75,6 +75,27 @@ describe.each([false, 'auto'] as const)('direct: %s', (direct) => {
     await file.close();
   });
 
+  test.each([false, true])(
+    'they wait for the whole of a writeFile, and its steps not for them (flush: %s)',
+    async (flush) => {
+      const file = await open();
+      const calls: Promise<unknown>[] = [];
+      async function* pieces(): AsyncGenerator<string> {
+        for (let i = 0; i < 3; i++) {
+          yield 'piece';
+          calls.push(file.truncate(12), file.sync());
+        }
+      }
+      await file.writeFile(pieces(), { flush });
+      await Promise.all(calls);
+      expect(readFileSync(path, 'utf8')).toBe('piecepiecepi');
+      const later = [file.truncate(0), file.writeFile('later', { flush }), file.truncate(3)];
+      await Promise.all(later);
+      expect(readFileSync(path, 'latin1')).toBe('\0\0\0');
+      await file.close();
+    },
+  );
+
   test('a request that is aborted while it waits for them is over, and holds nobody up', async () => {
     const file = await open();
     const controller = new AbortController();
