@@ -154,9 +154,19 @@ async function openNew(path: PathLike, flags: number, mode: number, direct: true
     // Somebody else made it meanwhile.
     if (code === 'EEXIST' && !exclusive) return openThere(path, flags, mode, direct);
     if (code !== 'EINVAL') throw error;
-    const removed = await takeBack(place);
-    if (direct === 'auto') return open(path, flags, mode);
-    throw removed ? unsupported(path, OTHER_FILES, error) : error;
+    if (direct === 'auto') return openMade(place, flags, mode);
+    throw (await takeBack(place)) ? unsupported(path, OTHER_FILES, error) : error;
+  }
+}
+
+/** Opens without O_DIRECT what was made just now: removing it first could take it from somebody who has opened it meanwhile. */
+async function openMade(place: PathLike, flags: number, mode: number): Promise<number> {
+  try {
+    return await open(place, (await isTaken(place)) ? flags & ~O_EXCL : flags, mode);
+  } catch (error) {
+    // Its own mode forbids it: only who makes it may open it then.
+    if ((error as CodedError).code !== 'EACCES' || !(await takeBack(place))) throw error;
+    return open(place, flags, mode);
   }
 }
 
