@@ -102,28 +102,10 @@ function unmapped(errno: number): string {
   return named?.[0] ?? `E${-errno}`;
 }
 
-const { call } = Function.prototype;
-const getterOf = <T>(name: string): ((signal: AbortSignal) => T) =>
-  call.bind(Object.getOwnPropertyDescriptor(AbortSignal.prototype, name)!.get!) as (signal: AbortSignal) => T;
-/** Asked of the built-in getters, whatever the object has in their place. They throw where it is no AbortSignal. */
-export const isAborted: (signal: AbortSignal) => boolean = getterOf<boolean>('aborted');
-const reasonOf = getterOf<unknown>('reason');
-
-/** As Node's own, so that `error.name === 'AbortError'` and `error.code === 'ABORT_ERR'` hold. */
-export function abortError(signal: AbortSignal): CodedError {
-  const error = new Error('The operation was aborted', { cause: reasonOf(signal) });
-  return Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' });
-}
-
 /** Waits for all of them; where some fail, it then throws what the first of those failed with. */
 export async function everyOne(promises: Iterable<Promise<unknown>>): Promise<void> {
   const results = await Promise.allSettled(promises);
   for (const result of results) if (result.status === 'rejected') throw result.reason;
-}
-
-/** Throws the AbortError of a signal that has aborted. */
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal !== undefined && isAborted(signal)) throw abortError(signal);
 }
 
 /**

@@ -1,8 +1,27 @@
+import type { CodedError } from '../errors.ts';
+import { getter } from '../layout/view.ts';
+
+// Of signals Node's own getters and methods are used, whatever an object has in their place: what that threw would be thrown amid the
+// completions.
 const { call } = Function.prototype;
 type Listening = (signal: AbortSignal, type: 'abort', listener: () => void) => void;
-/** Node's own, whatever the signal has in their place: what they threw would be thrown amid the completions. */
 const listen: Listening = call.bind(EventTarget.prototype.addEventListener) as Listening;
 const unlisten: Listening = call.bind(EventTarget.prototype.removeEventListener) as Listening;
+const reasonOf = getter<unknown>(AbortSignal.prototype, 'reason');
+
+/** Whether a signal has aborted. Throws a TypeError where it is none. */
+export const isAborted: (signal: AbortSignal) => boolean = getter<boolean>(AbortSignal.prototype, 'aborted');
+
+/** As Node's own, so that `error.name === 'AbortError'` and `error.code === 'ABORT_ERR'` hold. */
+export function abortError(signal: AbortSignal): CodedError {
+  const error = new Error('The operation was aborted', { cause: reasonOf(signal) });
+  return Object.assign(error, { name: 'AbortError', code: 'ABORT_ERR' });
+}
+
+/** Throws the AbortError of a signal that has aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal !== undefined && isAborted(signal)) throw abortError(signal);
+}
 
 /** What waits for signals: one listener a signal, for thousands may share one. */
 export class Aborts<T> {

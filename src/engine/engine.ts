@@ -1,10 +1,10 @@
 import { AsyncResource } from 'node:async_hooks';
 import { debug } from '../debug.ts';
-import { abortError, aioError, everyOne, isAborted } from '../errors.ts';
+import { aioError, everyOne } from '../errors.ts';
 import * as abi from '../layout/constants.ts';
 import { bytesOf } from '../layout/view.ts';
 import type { Binding } from '../raw/binding.ts';
-import { Aborts } from './aborts.ts';
+import { Aborts, abortError, isAborted } from './aborts.ts';
 import { Completer, type Ending } from './completer.ts';
 import { isCopied } from './copy.ts';
 import { type Core, IOVECS_PER_SLOT } from './core.ts';

@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { types } from 'node:util';
+import { isAborted } from '../engine/aborts.ts';
 import type { RequestOptions } from '../engine/engine.ts';
 import { checkNotDisposed } from '../engine/pool.ts';
-import { invalidArgType, invalidArgValue, isAborted, outOfRange } from '../errors.ts';
+import { invalidArgType, invalidArgValue, outOfRange } from '../errors.ts';
 import { bufferOf, bytesOf, isResizable } from '../layout/view.ts';
 
 /** Checks of what users give, with the errors that Node's `fs` has for the same mistakes. */
@@ -41,6 +42,7 @@ function checkMemory(name: string, view: ArrayBufferView): void {
   }
 }
 
+/** An AbortSignal of Node's, or none. */
 export function checkSignal(signal: unknown): void {
   if (signal === undefined) return;
   try {

@@ -5,7 +5,6 @@ import {
   fchmod as fchmodCallback,
   fchown as fchownCallback,
   fstat as fstatCallback,
-  ftruncate as ftruncateCallback,
   futimes as futimesCallback,
   type Mode,
   type StatOptions,
@@ -15,13 +14,13 @@ import {
 import { createInterface, type Interface } from 'node:readline';
 import type { ReadableStream } from 'node:stream/web';
 import { promisify } from 'node:util';
+import { throwIfAborted } from '../engine/aborts.ts';
 import type { Engine, RequestOptions } from '../engine/engine.ts';
 import { knownLength } from '../engine/pool.ts';
 import type { Callback, Shape } from '../engine/request.ts';
 import type { Target } from '../engine/target.ts';
-import { invalidArgType, invalidArgValue, systemError, throwIfAborted } from '../errors.ts';
+import { invalidArgType, invalidArgValue } from '../errors.ts';
 import { IOCB_CMD_FDSYNC, IOCB_CMD_FSYNC, IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
-import { binding } from '../raw/binding.ts';
 import { checkCount, checkOptions, VIEWS } from './arguments.ts';
 import { attempt, callBackWith } from './callback.ts';
 import type { AioContext } from './context.ts';
@@ -45,6 +44,7 @@ import {
   type WriteVResult,
   writeShape,
 } from './results.ts';
+import { FileSize } from './size.ts';
 import type { Nature } from './storage.ts';
 import { Streams } from './streams.ts';
 import { Transfers } from './transfers.ts';
@@ -64,7 +64,6 @@ import { AioWriteStream, type WriteStreamOptions } from './writestream.ts';
 const fchmod = promisify(fchmodCallback);
 const fchown = promisify(fchownCallback);
 const fstat = promisify(fstatCallback) as (fd: number, options?: StatOptions) => Promise<Stats | BigIntStats>;
-const ftruncate = promisify(ftruncateCallback);
 const futimes = promisify(futimesCallback);
 
 /**
@@ -98,6 +97,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   /** Neither a stream, where requests may wait for ever, nor a directory, which has no bytes. */
   readonly #isData: boolean;
   readonly #transfers: Transfers;
+  readonly #size: FileSize;
   readonly #streams: Streams;
   /** It is being closed, but streams of it come first. */
   #ending: Promise<void> | undefined;
@@ -116,7 +116,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     this.#isData = nature.kind !== 'stream' && nature.kind !== 'directory';
     this.#transfers = new Transfers(handle, nature);
     const isStream = nature.kind === 'stream';
-    this.#streams = new Streams(handle.engine.pool, this.#transfers.position, isStream, isStream || nature.append);
+    this.#size = new FileSize(handle);
+    const writesInTurn = isStream || nature.append;
+    this.#streams = new Streams(handle.engine.pool, this.#transfers.position, this.#size, isStream, writesInTurn);
     this.direct = nature.direct;
     this.alignment = Object.freeze({ ...nature.alignment });
     const self = new WeakRef(this);
@@ -394,7 +396,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   }
 
   /**
-   * Cuts the file off at `length` bytes (default 0), or extends it with zeros. It waits for all requests made earlier on this AioFile.
+   * Cuts the file off at `length` bytes (default 0), or extends it with zeros. It waits for all requests made earlier on this AioFile, and
+   * those made later wait for it.
    *
    * @throws (rejects) the system error of ftruncate(2): EINVAL where it is not open for writing or no regular file, EFBIG.
    */
@@ -402,16 +405,13 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     // null would empty the file by mistake; a negative length is 0, as Node has it.
     if (typeof length !== 'number') throw invalidArgType('len', 'of type number', length);
     const bytes = checkCount('len', Math.max(length, 0), Number.MAX_SAFE_INTEGER, 0);
-    this.#handle.assertOpen('ftruncate');
-    await this.#handle.exclusively(async (fd) => {
-      await ftruncate(fd, bytes);
-      this.#target.size = bytes;
-    });
+    await this.#size.truncate(bytes);
   }
 
   /**
    * Reserves space (fallocate(2)) for `length` bytes from `offset` on, and extends the file to there: on ext4 and xfs this is what makes
-   * later writes truly asynchronous. What was not written reads as zeros. It waits for all requests made earlier on this AioFile.
+   * later writes truly asynchronous. What was not written reads as zeros. It waits for all requests made earlier on this AioFile, and those made later
+   * wait for it.
    *
    * @param offset First byte, in bytes from 0 on.
    * @param length Bytes, at least 1.
@@ -420,12 +420,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   async preallocate(offset: number, length: number): Promise<void> {
     const from = checkCount('offset', offset, Number.MAX_SAFE_INTEGER, 0);
     const bytes = checkCount('length', length, Number.MAX_SAFE_INTEGER - from, 0);
-    this.#handle.assertOpen('fallocate');
-    await this.#handle.exclusively(async (fd) => {
-      const result = await binding().fallocate(fd, 0, from, bytes);
-      if (result < 0) throw systemError(result, 'fallocate', { path: this.#target.path, offset: from, length: bytes });
-      if (from + bytes > this.#target.size) this.#target.size = from + bytes;
-    });
+    await this.#size.preallocate(from, bytes);
   }
 
   /**

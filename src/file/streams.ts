@@ -4,6 +4,7 @@ import { invalidArgType, outOfRange } from '../errors.ts';
 import { checkCount } from './arguments.ts';
 import type { AioFile } from './file.ts';
 import type { OwnPosition } from './position.ts';
+import type { FileSize } from './size.ts';
 
 /** A stream that uses a file's descriptor. */
 export interface Streaming {
@@ -28,6 +29,7 @@ export class Streams {
   /** Where ordinary chunks lie while the kernel has them, and where chunks come from that are handed out as they are. */
   readonly pool: Pool;
   readonly position: OwnPosition;
+  readonly size: FileSize;
   /** A pipe, a socket, a terminal or a file that appends: it knows no positions, so its requests go one after another. */
   readonly readsInTurn: boolean;
   readonly writesInTurn: boolean;
@@ -36,9 +38,10 @@ export class Streams {
   #whenEmpty: (() => void) | undefined;
   #ended: Promise<void> | undefined;
 
-  constructor(pool: Pool, position: OwnPosition, readsInTurn: boolean, writesInTurn: boolean) {
+  constructor(pool: Pool, position: OwnPosition, size: FileSize, readsInTurn: boolean, writesInTurn: boolean) {
     this.pool = pool;
     this.position = position;
+    this.size = size;
     this.readsInTurn = readsInTurn;
     this.writesInTurn = writesInTurn;
   }

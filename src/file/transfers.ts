@@ -1,8 +1,9 @@
 import { constants } from 'node:os';
+import { isAborted } from '../engine/aborts.ts';
 import type { RequestOptions } from '../engine/engine.ts';
 import type { Callback, Shape } from '../engine/request.ts';
 import type { Target } from '../engine/target.ts';
-import { aioError, invalidArgValue, isAborted, systemError } from '../errors.ts';
+import { aioError, invalidArgValue, systemError } from '../errors.ts';
 import { IOCB_CMD_PREAD, IOCB_CMD_PWRITE } from '../layout/constants.ts';
 import { checkCount, checkOptions, checkPosition, checkView, checkViews } from './arguments.ts';
 import { callBackWith } from './callback.ts';

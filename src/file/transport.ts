@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
-import { aioError, systemError, throwIfAborted } from '../errors.ts';
+import { throwIfAborted } from '../engine/aborts.ts';
+import { aioError, systemError } from '../errors.ts';
 import type { AioContext } from './context.ts';
 import type { Extent } from './extents.ts';
 import type { AioFile } from './file.ts';

@@ -1,6 +1,5 @@
-import { Aborts } from '../engine/aborts.ts';
+import { Aborts, abortError, isAborted } from '../engine/aborts.ts';
 import type { Target } from '../engine/target.ts';
-import { abortError, isAborted } from '../errors.ts';
 
 const waits = new Aborts<() => void>((stop) => stop());
 

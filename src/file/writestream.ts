@@ -2,6 +2,7 @@ import { addAbortSignal, Writable } from 'node:stream';
 import { invalidArgType } from '../errors.ts';
 import { checkCount, checkEncoding, checkSignal } from './arguments.ts';
 import type { AioFile } from './file.ts';
+import type { Reservation } from './size.ts';
 import { checkInFlight, checkObject, requestBytes, type Streaming, type Streams, WRITE_BYTES } from './streams.ts';
 import { dispose, WriteBehind } from './writebehind.ts';
 
@@ -55,8 +56,7 @@ export class AioWriteStream extends Writable implements Streaming {
   readonly #inFlight: number;
   readonly #chunkBytes: number;
   #behind: WriteBehind | undefined;
-  /** The size of the file before space was reserved, and the one that it has since. */
-  #reserved: { before: number; after: number } | undefined;
+  #reserved: Reservation | undefined;
   /** Chunks that were given away and that nobody has disposed yet, as far as we know. */
   readonly #given = new Set<object>();
   /** Nothing will be written any more, so that nobody else would dispose what is given now. */
@@ -150,11 +150,8 @@ export class AioWriteStream extends Writable implements Streaming {
   }
 
   async #reserve(begin: number, bytes: number): Promise<void> {
-    const before = await this.#size();
-    const after = begin + bytes;
     try {
-      await this.#file.preallocate(begin, bytes);
-      if (after > before) this.#reserved = { before, after };
+      this.#reserved = await this.#streams.size.reserve(begin, bytes);
     } catch (error) {
       // Without it writing is only slower.
       if ((error as NodeJS.ErrnoException).code !== 'ENOTSUP') throw error;
@@ -235,19 +232,11 @@ export class AioWriteStream extends Writable implements Streaming {
     if (this.flush) await this.#file.sync();
   }
 
-  /** Takes back what was reserved and not written. In a file of another size others have been at work, whose data it could be. */
+  /** Takes back what was reserved and not written. */
   async #cutOff(): Promise<void> {
     const reserved = this.#reserved;
     this.#reserved = undefined;
-    if (reserved === undefined || this.#behind!.end >= reserved.after) return;
-    if ((await this.#size()) !== reserved.after) return;
-    await this.#file.truncate(Math.max(reserved.before, this.#behind!.end));
-  }
-
-  /** The size of the file with what is being written to it just now. */
-  async #size(): Promise<number> {
-    await this.#file.drain();
-    return (await this.#file.stat()).size;
+    if (reserved !== undefined) await this.#streams.size.giveBack(reserved, this.#behind!.end);
   }
 
   /** With `autoClose: false` the file outlives an error. */

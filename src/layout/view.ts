@@ -3,7 +3,7 @@
 const { call } = Function.prototype;
 
 /** The getter of a built-in prototype as a function of its object, which throws a TypeError for any other. */
-function getter<T>(prototype: object, name: PropertyKey): (object: unknown) => T {
+export function getter<T>(prototype: object, name: PropertyKey): (object: unknown) => T {
   return call.bind(Object.getOwnPropertyDescriptor(prototype, name)!.get!) as (object: unknown) => T;
 }
 

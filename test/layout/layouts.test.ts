@@ -1,6 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import * as layout from '../../src/layout/index.ts';
+import { fixed, Small } from '../support/views.ts';
 
 const { abiOf, abis, constantOn, constants, diffLayouts, encode, hostAbi, layoutOf, structs } = layout;
 
@@ -186,17 +187,7 @@ describe('a view that is not what it says', () => {
   /** `decode` of the event's bytes in it would give others, were its own properties or its constructor asked. */
   const event = { data: 1n, obj: 2n, res: -3n, res2: 4n };
   const bytes = layout.encodeIoEvent(event);
-  class Key extends Uint8Array<ArrayBuffer> {
-    constructor() {
-      super(new ArrayBuffer(32));
-    }
-  }
-  class Small extends Uint8Array<ArrayBuffer> {
-    constructor(length: number) {
-      if (typeof length !== 'number') throw new Error('a length, please');
-      super(new ArrayBuffer(length));
-    }
-  }
+  const Key = fixed(32);
   const filled = (view: Uint8Array): Uint8Array => {
     view.set(bytes);
     return view;

@@ -1,4 +1,5 @@
 // truncate and preallocate among requests: behind those that were made before, and before those that are made after.
+import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { AioContext, type AioFile } from '../../src/index.ts';
@@ -35,6 +36,22 @@ describe.each([false, 'auto'] as const)('direct: %s', (direct) => {
     going = false;
     await file.close();
     expect(statSync(path).size).toBe(9 * MIB);
+  });
+
+  test('a stream that reserves space begins and ends while others write without a pause', async () => {
+    const file = await open();
+    let going = true;
+    const go = (): void =>
+      file.write(block, 0, 4096, 0, () => {
+        if (going) go();
+      });
+    for (let i = 0; i < 4; i++) go();
+    const stream = file.createWriteStream({ start: MIB, preallocate: MIB, autoClose: false });
+    stream.end('the end');
+    await once(stream, 'finish');
+    going = false;
+    await file.close();
+    expect(statSync(path).size).toBe(MIB + 7);
   });
 
   test('what is written after a truncate stays, wherever it comes from', async () => {

@@ -8,6 +8,7 @@ import { directSkip } from '../support/direct.ts';
 import { outcomeOf, submitted } from '../support/outcome.ts';
 import { Random } from '../support/random.ts';
 import { scratchFolder } from '../support/scratch.ts';
+import { fixed, Small } from '../support/views.ts';
 
 const path = `${scratchFolder()}/file`;
 const BYTES = 256 * 1024;
@@ -383,20 +384,7 @@ describe('other memory', () => {
   });
 });
 
-/** A view that knows its length itself: `subarray` would call this with other arguments, and get 4096 bytes of zeros. */
-class Key extends Uint8Array<ArrayBuffer> {
-  constructor() {
-    super(new ArrayBuffer(4096));
-  }
-}
-
-/** One whose constructor refuses what `subarray` calls it with. */
-class Small extends Uint8Array<ArrayBuffer> {
-  constructor(length: number) {
-    if (typeof length !== 'number') throw new Error('a length, please');
-    super(new ArrayBuffer(length));
-  }
-}
+const Key = fixed(4096);
 
 /** Has a view say that it is of other memory, and longer. */
 function forge<T extends Uint8Array>(view: T): T {
