@@ -1,5 +1,5 @@
 // npm run test:long: everything in its long form. Guests with other kernels share nothing with this one but its processors, and run beside
-// the rest. The soak comes last and by itself: it judges latencies, and they rise with whatever else the machine does.
+// the rest. So does the soak beside the campaigns; the tests come after it, because one of them takes all contexts that the kernel allows.
 // What fails does not keep the others from running.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -28,14 +28,14 @@ async function vitest(name, args, nice = 0) {
 }
 
 async function host() {
-  await vitest('long', [...LONG, '--exclude', SOAK]);
+  const soak = vitest('soak', [...LONG, SOAK]);
   await vitest('campaigns', [...CAMPAIGNS, '--exclude', KERNELS]);
-  // One file at a time, because one of them takes all contexts that the kernel allows.
+  await soak;
+  await vitest('long', [...LONG, '--exclude', SOAK]);
   await vitest('tests', ['--no-file-parallelism']);
 }
 
 await Promise.all([vitest('kernels', [...CAMPAIGNS, KERNELS], GIVES_WAY), host()]);
-await vitest('soak', [...LONG, SOAK]);
 // Holds docs/reliability.md against what the campaigns came to, and writes it there.
 await vitest('figures', ['test/unit/reliability.test.ts']);
 process.exit(passed ? 0 : 1);

@@ -22,6 +22,8 @@ export interface Quiet {
   done: number;
   /** Of the requests since the last such sample, by the way in which their context reaps. */
   latency: Readonly<Record<'ring' | 'io_getevents', Latency>>;
+  /** Of what a process without kaio read and wrote meanwhile. */
+  machine: Latency;
 }
 
 interface Verdict {

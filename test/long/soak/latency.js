@@ -9,26 +9,20 @@ const STEPS = 8;
 const BUCKETS = 30 * STEPS;
 
 export function createLatencies() {
-  return new Int32Array(new SharedArrayBuffer(WAYS.length * BUCKETS * 4));
+  return new Int32Array(new SharedArrayBuffer(BUCKETS * 4));
 }
 
-export function record(latencies, way, ms) {
+export function record(latencies, ms) {
   const step = Math.round(Math.log2(Math.max(1, ms * 1000)) * STEPS);
-  Atomics.add(latencies, WAYS.indexOf(way) * BUCKETS + Math.min(step, BUCKETS - 1), 1);
+  Atomics.add(latencies, Math.min(step, BUCKETS - 1), 1);
 }
 
-/** The p99.9 of each way in milliseconds, of what was recorded since the last call, and of how many requests. */
+/** The p99.9 in milliseconds of what was recorded since the last call, and of how many requests. */
 export function takeLatencies(latencies) {
-  const figures = {};
-  for (const [at, way] of WAYS.entries()) {
-    const counts = Array.from({ length: BUCKETS }, (_, bucket) =>
-      Atomics.exchange(latencies, at * BUCKETS + bucket, 0),
-    );
-    const requests = counts.reduce((sum, count) => sum + count, 0);
-    let left = Math.ceil(requests / 1000);
-    let bucket = BUCKETS - 1;
-    while (bucket > 0 && left > counts[bucket]) left -= counts[bucket--];
-    figures[way] = { requests, p999Ms: Math.round(2 ** (bucket / STEPS)) / 1000 };
-  }
-  return figures;
+  const counts = Array.from({ length: BUCKETS }, (_, bucket) => Atomics.exchange(latencies, bucket, 0));
+  const requests = counts.reduce((sum, count) => sum + count, 0);
+  let left = Math.ceil(requests / 1000);
+  let bucket = BUCKETS - 1;
+  while (bucket > 0 && left > counts[bucket]) left -= counts[bucket--];
+  return { requests, p999Ms: Math.round(2 ** (bucket / STEPS)) / 1000 };
 }

@@ -140,7 +140,7 @@ export class Load {
     const { way } = this.#files;
     const began = performance.now();
     const bytes = await request(handle, name, memory, position, signal);
-    record(this.#latencies, way, performance.now() - began);
+    record(this.#latencies[way], performance.now() - began);
     return bytes;
   }
 

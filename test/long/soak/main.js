@@ -9,10 +9,11 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads';
 import { eventfd } from '../../../dist/raw/index.js';
 import { aioNr, judge, measure, othersHaveContexts, threads } from './gauge.js';
-import { createLatencies, takeLatencies } from './latency.js';
+import { createLatencies, takeLatencies, WAYS } from './latency.js';
 import { DONE, empty, FILES, LANES, Load, PAUSE_US } from './load.js';
 import { createShared } from './model.js';
 import { below, random, seedRandom } from './random.js';
+import { Yardstick } from './yardstick.js';
 
 const seconds = Number(process.env.KAIO_SOAK_SECONDS ?? 3600);
 /** How much of the machine it may take: it rests in between. */
@@ -63,7 +64,7 @@ async function within(ms, what, promise) {
 }
 
 const control = new Int32Array(new SharedArrayBuffer(8));
-const latencies = createLatencies();
+const latencies = Object.fromEntries(WAYS.map((way) => [way, createLatencies()]));
 let loads = 0;
 
 /** What a thread's load needs, and what stays when the thread ends. `base` keeps the numbers of the threads apart. */
@@ -166,7 +167,9 @@ async function quiet(baseline) {
     await sleep(20);
   }
   const { aborted = 0, checked = 0 } = total;
-  sample = { ...sample, seconds: Math.round(performance.now() - started) / 1000, latency: takeLatencies(latencies) };
+  const latency = Object.fromEntries(WAYS.map((way) => [way, takeLatencies(latencies[way])]));
+  const seconds = Math.round(performance.now() - started) / 1000;
+  sample = { ...sample, seconds, latency, machine: await yardstick.take() };
   print('quiet', { ...sample, done: Atomics.load(control, DONE), aborted, checked });
   return sample;
 }
@@ -193,6 +196,7 @@ process.on('warning', (warning) => {
 seedRandom(seed);
 const quotaBefore = aioNr();
 const governor = govern();
+const yardstick = new Yardstick(dir);
 const samples = [];
 // Whatever the first use opens for good is open after a round.
 await round(performance.now() + 500);
@@ -203,6 +207,7 @@ while (performance.now() - started < seconds * 1000 || samples.length < FEWEST_R
   samples.push(await quiet(baseline));
 }
 clearInterval(governor);
+await within(STUCK_MS, 'the end of the yardstick', yardstick.end());
 for (const { eventfds } of [main, ...others]) for (const fd of eventfds) closeSync(fd);
 const { faults, ...figures } = judge(samples);
 faults.push(...(await quotaFault(quotaBefore)));
