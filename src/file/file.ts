@@ -331,7 +331,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /**
    * Writes all of `data` at the file's own position, or at its end where it appends; what is beyond stays. Pieces of an iterable are
-   * written as they come; it must not wait for `truncate`, `preallocate`, `drain` or `close` of this file, which wait for it.
+   * written as they come; it must not wait for `truncate`, `preallocate`, `drain` or `close` of this file, which wait for it; one
+   * that is not asynchronous neither for `sync` and `datasync`.
    *
    * @param data Text, memory, or an iterable of these, asynchronous or not, such as a stream.
    * @param options {@link WriteFileOptions}, or just the encoding of text; default utf8.
@@ -347,8 +348,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   }
 
   /**
-   * Makes everything durable that was written before this call (fsync(2)): it waits for the writes requested earlier on this AioFile. Its
-   * failure (EIO, ENOSPC) is final: the kernel says so once, and what was written since the last good sync is in doubt.
+   * Makes everything durable that was written before this call (fsync(2)): it waits for the writes requested earlier on this AioFile; of
+   * streams, and of `writeFile` with an asynchronous iterable, for those that are under way. Its failure (EIO, ENOSPC) is final: the kernel says so once, and what was written since the last good sync is in doubt.
    */
   sync(options?: RequestOptions): Promise<void>;
   sync(callback: (error: Error | null) => void): void;
@@ -482,7 +483,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /**
    * Refuses new requests, waits for those that were made, and closes the descriptor: one that is used again can never receive an old
-   * write. Streams come first: those that read end at once, those that write when what they were given is written. An attached descriptor stays open. Safe to call again.
+   * write. Streams come first: those that read end at once, those that write when what they were given is written; until then requests are
+   * still taken, as by `FileHandle`. An attached descriptor stays open. Safe to call again.
    *
    * @throws (rejects) the system error of close(2); the descriptor is gone all the same.
    */
@@ -559,17 +561,13 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     const { encoding, signal, flush } = checkWriteOptions(options);
     const several = inPieces(data);
     throwIfAborted(signal);
-    this.#target.hold();
-    try {
-      // As one request: its steps must not wait for a change of the size that waits for all of it.
-      if (!this.#handle.line.free) await this.#handle.line.enter(signal);
+    const endless = typeof data === 'object' && Symbol.asyncIterator in data;
+    await this.#transfers.asOne(endless, signal, async () => {
       if (several) await this.#writePieces(data, encoding, signal);
       else await this.#transfers.writeAll(bytesOf(data, encoding), signal);
       // All of it is written: what else was requested need not be waited for, and may wait for this.
       if (flush) await this.#engine.command(IOCB_CMD_FSYNC, this.#target, 0, { signal }, voidShape, undefined);
-    } finally {
-      this.#target.release();
-    }
+    });
   }
 
   async #writePieces(

@@ -168,7 +168,21 @@ export class Transfers {
     });
   }
 
-  /** Writes all of it at the file's own position, or at its end where it appends, for a caller that has its turn (see Line). */
+  /**
+   * Runs what makes several writes as one request. Whoever syncs waits for all of it, unless it takes its data from something that gives it by
+   * and by, and may do so for ever: then for the writes that are made.
+   */
+  async asOne(endless: boolean, signal: AbortSignal | undefined, run: () => Promise<void>): Promise<void> {
+    const { line } = this.#handle;
+    const inTurn = async (): Promise<void> => {
+      // Its steps must not wait for a change of the size that waits for all of it.
+      if (!line.free) await line.enter(signal);
+      await run();
+    };
+    await (endless ? this.#pending.runOpen(inTurn) : this.#pending.run(inTurn));
+  }
+
+  /** Writes all of it at the file's own position, or at its end where it appends, as a step of `asOne`. */
   async writeAll(view: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     this.#mayTransfer(undefined);
     const options = signal && { signal };

@@ -47,12 +47,20 @@ export class Pending {
       end = resolve;
     });
     this.#all.add(over);
+    try {
+      return await this.runOpen(what);
+    } finally {
+      this.#all.delete(over);
+      end();
+    }
+  }
+
+  /** Runs it as open, but not as pending. */
+  async runOpen<T>(what: () => Promise<T>): Promise<T> {
     this.#target.hold();
     try {
       return await what();
     } finally {
-      this.#all.delete(over);
-      end();
       this.#target.release();
     }
   }

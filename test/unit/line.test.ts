@@ -54,6 +54,46 @@ describe.each([false, 'auto'] as const)('direct: %s', (direct) => {
     expect(statSync(path).size).toBe(MIB + 7);
   });
 
+  test.each(['sync', 'datasync'] as const)(
+    '%s waits for all of a writeFile that was requested before',
+    async (sync) => {
+      const pieces = [1, 2, 3].map((letter) => Buffer.alloc(2048, letter));
+      const all = Buffer.concat(pieces);
+      for (const data of [all, pieces, new Set(pieces)]) {
+        for (const before of [undefined, 0]) {
+          const file = await open();
+          const truncated = before === undefined ? undefined : file.truncate(before);
+          const written = file.writeFile(data);
+          await file[sync]();
+          expect(readFileSync(path).equals(all)).toBe(true);
+          await Promise.all([truncated, written]);
+          await file.close();
+          writeFileSync(path, '');
+        }
+      }
+    },
+  );
+
+  test('a sync does not wait for what an asynchronous iterable has not given yet', async () => {
+    const file = await open();
+    let give = (): void => {};
+    const later = new Promise<void>((resolve) => {
+      give = resolve;
+    });
+    const written = file.writeFile(
+      (async function* () {
+        yield 'first';
+        await later;
+        yield 'second';
+      })(),
+    );
+    await file.sync();
+    give();
+    await written;
+    await file.close();
+    expect(readFileSync(path, 'utf8')).toBe('firstsecond');
+  });
+
   test('what is written after a truncate stays, wherever it comes from', async () => {
     const file = await open();
     for (let i = 0; i < 20; i++) {
