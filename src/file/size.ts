@@ -7,9 +7,11 @@ import type { Handle } from './handle.ts';
 const fstat = promisify(fstatCallback);
 const ftruncate = promisify(ftruncateCallback);
 
-/** What a reservation made of a file: its size before, and since, in bytes. */
+/** What a reservation made of a file. */
 export interface Reservation {
-  before: number;
+  /** Bytes that are not its own: the file's size before, or up to its beginning, where that was beyond. */
+  least: number;
+  /** The file's size since, in bytes. */
   after: number;
 }
 
@@ -39,14 +41,14 @@ export class FileSize {
       await this.#allocate(fd, offset, length);
     });
     const after = offset + length;
-    return after > before ? { before, after } : undefined;
+    return after > before ? { least: Math.max(before, offset), after } : undefined;
   }
 
   /** Takes back what was reserved behind `end`. In a file of another size others have been at work, whose data it could be. */
-  async giveBack({ before, after }: Reservation, end: number): Promise<void> {
+  async giveBack({ least, after }: Reservation, end: number): Promise<void> {
     if (end >= after) return;
     await this.#exclusively('ftruncate', async (fd) => {
-      if ((await fstat(fd)).size === after) await this.#cut(fd, Math.max(before, end));
+      if ((await fstat(fd)).size === after) await this.#cut(fd, Math.max(least, end));
     });
   }
 

@@ -32,7 +32,7 @@ export interface WriteStreamOptions {
   /**
    * Bytes that will be written, if you know: reserved beforehand (`file.preallocate`). Without it each write extends the file, and the kernel
    * does one at a time. Where fewer came the rest is cut off at the end, also where the stream fails, unless the file has meanwhile got
-   * another size than the reservation gave it. What others write into the part that this stream does not use is cut off with it. Only
+   * another size than the reservation gave it; never below `start`. What others write into the part that this stream does not use is cut off with it. Only
    * `context.close()`, which ends no stream, leaves all of it: close the file before.
    */
   preallocate?: number | undefined;

@@ -119,11 +119,28 @@ test('space that a stream reserved and did not use is cut off only where nobody 
 
 test('a stream that reserved space and wrote nothing leaves the size as it was', async () => {
   const file = await created();
-  const stream = file.createWriteStream({ start: 1 << 20, preallocate: 1 << 20 });
+  await file.truncate(5000);
+  const stream = file.createWriteStream({ start: 0, preallocate: 1 << 20 });
   stream.end();
   await once(stream, 'close');
-  expect(statSync(path).size).toBe(0);
+  expect(statSync(path).size).toBe(5000);
 });
+
+test.each(['end', 'destroy'] as const)(
+  'a stream that wrote nothing leaves what others wrote before its start (%s)',
+  async (how) => {
+    const file = await created('w+');
+    const stream = file.createWriteStream({ start: 1 << 20, preallocate: 8192, autoClose: false });
+    while (statSync(path).size === 0) await new Promise((resolve) => setImmediate(resolve));
+    await file.write(Buffer.from('others'), 0, 6, 65_536);
+    const over = once(stream, how === 'end' ? 'finish' : 'close');
+    stream[how]();
+    await over;
+    await file.close();
+    expect(readFileSync(path).toString('utf8', 65_536, 65_542)).toBe('others');
+    expect(statSync(path).size).toBe(1 << 20);
+  },
+);
 
 test("without start a stream begins at the file's own position and moves it on", async () => {
   const file = await created('w+');
