@@ -136,6 +136,8 @@ class Copy {
       this.#destination = await naming(calls.realpath(this.#destination));
     } else if (await isTaken(this.#destination)) {
       this.#destination = await naming(this.#throughLinks());
+    } else if (this.#destination.endsWith('/')) {
+      throw systemError(-os.errno.EISDIR, 'copyfile', { path: this.#destination });
     }
     await naming(calls.stat(dirname(this.#destination)));
     const temporary = `${dirname(this.#destination)}/.kaio-copy-${crypto.randomUUID()}`;

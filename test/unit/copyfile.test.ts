@@ -292,6 +292,7 @@ test('what is no file is refused as what it is', async () => {
   expect(await outcomeOf(() => copyFile(source, `${folder}/no/such/folder`, { context }))).toBe('ENOENT');
   expect(await outcomeOf(() => copyFile(folder, target, { context }))).toBe('EISDIR');
   expect(await outcomeOf(() => copyFile(source, folder, { context }))).toBe('EISDIR');
+  expect(await outcomeOf(() => copyFile(source, `${folder}/missing/`, { context }))).toBe('EISDIR');
   expect(await outcomeOf(() => copyFile('/dev/zero', target, { context }))).toBe('ERR_INVALID_ARG_VALUE');
   expect(await outcomeOf(() => copyFile(source, '/dev/null', { context }))).toBe('ERR_INVALID_ARG_VALUE');
   expect(await outcomeOf(() => copyFile(5 as unknown as string, target))).toBe('ERR_INVALID_ARG_TYPE');
