@@ -28,7 +28,8 @@ export const differences = {
     'has O_NONBLOCK. Files that the kernel reads only synchronously, such as /proc/self/maps, give EINVAL.',
   closing:
     "From the call of `close()` on new requests are refused with EBADF, and `'close'` is emitted when the descriptor is closed. `FileHandle` " +
-    'does so as well where it is idle; where it is busy it emits at the call and goes on to take requests.',
+    'does so as well where it is idle; where it is busy it emits at the call and goes on to take requests. Where streams are open, ' +
+    'both take requests until these have ended.',
   instance:
     'An AioFile belongs to a context of its thread: it cannot be sent to another thread (`postMessage`), and functions of `fs` that take a ' +
     '`FileHandle` do not take it. Give them `file.fd`, or the other thread the path.',
