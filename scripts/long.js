@@ -1,12 +1,21 @@
-// npm run test:long: everything in its long form. Guests with other kernels share nothing with this one but its processors, and run beside
-// the rest. So does the soak beside the campaigns; the tests come after it, because one of them takes all contexts that the kernel allows.
-// What fails does not keep the others from running.
-import { spawn } from 'node:child_process';
+// npm run test:long: everything in its long form, which takes hours. Guests with other kernels share nothing with this one but its processors,
+// and run beside the rest. So does the soak beside the campaigns; the others come after it, because one of them takes all contexts that
+// the kernel allows. What fails does not keep the others from running.
+//
+// A run that was interrupted, or in which something failed, is continued by the next one where nothing has changed since: what has passed is
+// not run again.
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 
-const env = { ...process.env, KAIO_LONG: '1' };
+process.chdir(fileURLToPath(new URL('..', import.meta.url)));
+
+const RESULTS = 'test/campaigns/results';
+const PROGRESS = '.long/progress.json';
 const LONG = ['--config', 'vitest.long.config.ts'];
 const CAMPAIGNS = ['--config', 'vitest.campaigns.config.ts'];
 const SOAK = 'test/long/soak.test.ts';
@@ -14,28 +23,88 @@ const KERNELS = 'test/campaigns/kernels.test.ts';
 /** Guests give way to the tests here, which have time limits for a machine that is not emulated. */
 const GIVES_WAY = 5;
 
-let passed = true;
+const testsIn = (folder, ...without) =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => `${folder}/${name}`)
+    .filter((file) => !without.includes(file));
 
-/** Runs vitest, each line behind a name. */
-async function vitest(name, args, nice = 0) {
-  const child = spawn('npx', ['vitest', 'run', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+const guests = Object.keys(JSON.parse(readFileSync('test/campaigns/kernels/kernels.json', 'utf8'))).map((name) => ({
+  name: `Linux ${name}`,
+  args: [...CAMPAIGNS, KERNELS],
+  env: { KAIO_KERNELS: name },
+  nice: GIVES_WAY,
+}));
+const soak = { name: SOAK, args: [...LONG, SOAK] };
+const campaigns = testsIn('test/campaigns', KERNELS).map((name) => ({ name, args: [...CAMPAIGNS, name] }));
+const others = testsIn('test/long', SOAK).map((name) => ({ name, args: [...LONG, name] }));
+const tests = readdirSync('test')
+  .map((name) => `test/${name}`)
+  .filter((name) => !['test/campaigns', 'test/long', 'test/support'].includes(name))
+  // One file at a time, because one of them takes all contexts.
+  .map((name) => ({ name, args: ['--no-file-parallelism', `${name}/`] }));
+
+/** What all this depends on: whatever is in the repository or is not ignored, but what the campaigns write. */
+function sources() {
+  const git = (...args) => execFileSync('git', args, { maxBuffer: 2 ** 28 });
+  const own = ['--', '.', ':!docs/*.md', `:!${RESULTS}`, ':!bench/results'];
+  const hash = createHash('sha256')
+    .update(git('rev-parse', 'HEAD'))
+    .update(git('diff', 'HEAD', ...own));
+  return hash.update(git('ls-files', '--others', '--exclude-standard', ...own)).digest('hex');
+}
+
+/** The minutes that each part took when it passed. */
+function readProgress(of) {
+  const kept = existsSync(PROGRESS) ? JSON.parse(readFileSync(PROGRESS, 'utf8')) : {};
+  return kept.of === of ? kept : { of, minutes: {} };
+}
+
+const progress = readProgress(sources());
+const failed = [];
+
+/** Runs vitest, each line behind the part's name. Returns how many minutes it took, or undefined where it failed. */
+async function vitest({ name, args, env = {}, nice = 0 }) {
+  const began = performance.now();
+  const all = { ...process.env, KAIO_LONG: '1', ...env };
+  const child = spawn('npx', ['vitest', 'run', ...args], { env: all, stdio: ['ignore', 'pipe', 'pipe'] });
   setPriority(child.pid, Math.max(getPriority(), nice));
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => console.log(`${name} | ${line}`));
   }
   const [code] = await once(child, 'close');
-  if (code !== 0) passed = false;
+  const minutes = Math.round((performance.now() - began) / 6000) / 10;
+  console.log(`${name} | ${code === 0 ? 'passed' : 'failed'} after ${minutes} min`);
+  if (code === 0) return minutes;
+  failed.push(name);
+  return undefined;
+}
+
+/** Runs a part that has not passed yet. */
+async function run(part) {
+  if (part.name in progress.minutes) return;
+  const minutes = await vitest(part);
+  if (minutes === undefined) return;
+  progress.minutes[part.name] = minutes;
+  mkdirSync('.long', { recursive: true });
+  writeFileSync(PROGRESS, `${JSON.stringify(progress, undefined, 2)}\n`);
+}
+
+async function inTurn(parts) {
+  for (const part of parts) await run(part);
 }
 
 async function host() {
-  const soak = vitest('soak', [...LONG, SOAK]);
-  await vitest('campaigns', [...CAMPAIGNS, '--exclude', KERNELS]);
-  await soak;
-  await vitest('long', [...LONG, '--exclude', SOAK]);
-  await vitest('tests', ['--no-file-parallelism']);
+  const soaked = run(soak);
+  await inTurn(campaigns);
+  await soaked;
+  await inTurn([...others, ...tests]);
 }
 
-await Promise.all([vitest('kernels', [...CAMPAIGNS, KERNELS], GIVES_WAY), host()]);
+await Promise.all([inTurn(guests), host()]);
+console.table(progress.minutes);
 // Holds docs/reliability.md against what the campaigns came to, and writes it there.
-await vitest('figures', ['test/unit/reliability.test.ts']);
-process.exit(passed ? 0 : 1);
+await vitest({ name: 'figures', args: ['test/unit/reliability.test.ts'] });
+if (failed.length === 0) rmSync(PROGRESS, { force: true });
+else console.error(`Failed, and tried again by the next run:\n${failed.join('\n')}`);
+process.exit(failed.length === 0 ? 0 : 1);

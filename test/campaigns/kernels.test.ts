@@ -13,15 +13,9 @@ const { KAIO_LONG, KAIO_KERNELS, KAIO_GUEST_TESTS = '' } = process.env;
 const long = KAIO_LONG === '1';
 
 /** Debian's kernels: the newest of each release. The cloud ones have fewer drivers, which is all that they lack here. */
-const kernels: Readonly<Record<string, Kernel>> = {
-  '5.10 x86_64': { architecture: 'x86_64', suite: 'bullseye', package: 'linux-image-cloud-amd64' },
-  '6.1 x86_64': { architecture: 'x86_64', suite: 'bookworm', package: 'linux-image-cloud-amd64' },
-  '6.12 x86_64': { architecture: 'x86_64', suite: 'trixie', package: 'linux-image-cloud-amd64' },
-  'newest x86_64': { architecture: 'x86_64', suite: 'trixie-backports', package: 'linux-image-cloud-amd64' },
-  '6.1 arm64': { architecture: 'arm64', suite: 'bookworm', package: 'linux-image-cloud-arm64' },
-  'arm64, 16 KiB pages': { architecture: 'arm64', suite: 'trixie', package: 'linux-image-arm64-16k' },
-  '6.1 s390x, big-endian': { architecture: 's390x', suite: 'bookworm', package: 'linux-image-s390x' },
-};
+const kernels = JSON.parse(readFileSync(join(root, 'test/campaigns/kernels/kernels.json'), 'utf8')) as Readonly<
+  Record<string, Kernel>
+>;
 
 /** One kernel, and what takes a moment of each part, where the long run is not asked for; KAIO_KERNELS picks by name. */
 const chosen = Object.entries(kernels).filter(([name]) =>
