@@ -1,7 +1,7 @@
 // A file system exerciser, of the kind that fsx is: random operations on one file, each followed by what a model in memory says of it. Here
 // the file is open four times at once: through kaio past the page cache and through it, in a mapping of another process, and by fs.
 import assert from 'node:assert';
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import type { AioContext, AioFile } from '../../../src/index.ts';
 import { Random } from '../../support/random.ts';
 import { COLLAPSE_RANGE, INSERT_RANGE, KEEP_SIZE, notSuch, Peer, PUNCH_HOLE, unknownHere, ZERO_RANGE } from './peer.ts';
@@ -305,10 +305,28 @@ class Exerciser {
     );
     // How far a read gets is open where another request may extend the file meanwhile.
     if (reads && !within) return Promise.resolve();
-    if (reads) return mapped ? this.#readMapped(range) : this.#readBy(file, range);
+    if (reads && mapped) return this.#readMapped(range);
+    if (reads) return this.#insist(way, () => this.#readBy(file, range));
     const bytes = this.#bytes(range.length);
     written.push([range, bytes]);
-    return mapped ? this.#peer.store(range.offset, bytes) : this.#writeBy(file, range, bytes);
+    return mapped ? this.#peer.store(range.offset, bytes) : this.#insist(way, () => this.#writeBy(file, range, bytes));
+  }
+
+  /**
+   * A store to a hole reserves blocks for the whole folio, which may reach into the range of a direct request. If that finds it before it is
+   * written back, the kernel says "Direct I/O collision with buffered writes!" and the request fails: EIO (fs/iomap/direct-io.c,
+   * iomap_dio_iter). Nothing is wrong with the file, and the same request passes later.
+   */
+  async #insist(way: 'direct' | 'buffered' | 'mapped', request: () => Promise<void>): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await request();
+      } catch (error) {
+        if (way !== 'direct' || tries === 20 || (error as { code: string }).code !== 'EIO') throw error;
+        this.counts['requestsInCollision'] = (this.counts['requestsInCollision'] ?? 0) + 1;
+        fsyncSync(this.#fd);
+      }
+    }
   }
 
   // ---- What changes the size, or where the blocks are ----------------------------------------------------------------------
