@@ -25,13 +25,14 @@ static int memfd(void) {
 static int timerfd(void) {
   const aio_context_t ctx = setup(1);
   const int fd = (int)must("timerfd_create", timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK));
-  const struct itimerspec in_50_ms = {.it_value = {.tv_nsec = 50000000}};
-  must("timerfd_settime", timerfd_settime(fd, 0, &in_50_ms, NULL));
+  const struct itimerspec in_10_ms = {.it_value = {.tv_nsec = 10000000}};
   struct iocb poll = {.aio_lio_opcode = IOCB_CMD_POLL, .aio_fildes = (uint32_t)fd, .aio_buf = POLLIN};
   struct io_event event;
   struct timespec now = {0};
   fact("submitted", submit_one(ctx, &poll));
   fact("before", io_getevents(ctx, 1, 1, &event, &now));
+  // Not earlier: on a slow machine the time could be over before the poll is submitted.
+  must("timerfd_settime", timerfd_settime(fd, 0, &in_10_ms, NULL));
   fact("after", io_getevents(ctx, 1, 1, &event, NULL));
   fact("res", (long)event.res);
   return 0;
