@@ -2,8 +2,8 @@
 // and run beside the rest. So does the soak beside the campaigns; the others come after it, because one of them takes all contexts that
 // the kernel allows. What fails does not keep the others from running.
 //
-// A run that was interrupted, or in which something failed, is continued by the next one where nothing has changed since: what has passed is
-// not run again.
+// A run that was interrupted, or in which something failed, is continued by the next one while the package is the same: what has passed is not
+// run again.
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,7 +14,6 @@ import { fileURLToPath } from 'node:url';
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 
-const RESULTS = 'test/campaigns/results';
 const PROGRESS = '.long/progress.json';
 const LONG = ['--config', 'vitest.long.config.ts'];
 const CAMPAIGNS = ['--config', 'vitest.campaigns.config.ts'];
@@ -44,14 +43,14 @@ const tests = readdirSync('test')
   // One file at a time, because one of them takes all contexts.
   .map((name) => ({ name, args: ['--no-file-parallelism', `${name}/`] }));
 
-/** What all this depends on: whatever is in the repository or is not ignored, but what the campaigns write. */
+/** What the package is made of. Whoever mends a test repeats it, and not all the others. */
 function sources() {
-  const git = (...args) => execFileSync('git', args, { maxBuffer: 2 ** 28 });
-  const own = ['--', '.', ':!docs/*.md', `:!${RESULTS}`, ':!bench/results'];
-  const hash = createHash('sha256')
-    .update(git('rev-parse', 'HEAD'))
-    .update(git('diff', 'HEAD', ...own));
-  return hash.update(git('ls-files', '--others', '--exclude-standard', ...own)).digest('hex');
+  const own = ['assembly', 'native', 'src', 'binding.gyp', 'package.json', 'package-lock.json'];
+  const git = (...args) => execFileSync('git', [...args, '--', ...own], { maxBuffer: 2 ** 28 });
+  return createHash('sha256')
+    .update(git('ls-tree', '-r', 'HEAD'))
+    .update(git('diff', 'HEAD'))
+    .digest('hex');
 }
 
 /** The minutes that each part took when it passed. */
