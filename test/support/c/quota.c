@@ -16,6 +16,9 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const unsigned nr = (unsigned)atoi(argv[1]);
   long contexts = 0, result;
+  // What it reads with needs memory, and so a mapping: it must have that before the contexts take all that a process
+  // may have.
+  room();
   // Other processes take and return some meanwhile: a refusal counts where there is no room, or where it is given again
   // and again.
   for (int refusals = 0; refusals < 100; refusals++) {
