@@ -286,7 +286,7 @@ test('under a limit on file size a write is short up to it, fails with EFBIG and
   expect(rig.attempt({ ...request, offset: 10_000 - 511 })).toEqual({ res: 511 });
   expect(rig.attempt({ ...request, offset: 10_000 })).toEqual({ res: 'EFBIG' });
   expect(rig.attempt({ ...request, offset: 10_000, nbytes: 0 })).toEqual({ res: 0 });
-  await expect.poll(() => signals).toBe(1);
+  await expect.poll(() => signals, { timeout: 30_000 }).toBe(1);
   expect(fstatSync(fd).size).toBe(10_000);
 });
 
