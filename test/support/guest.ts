@@ -198,12 +198,21 @@ const FILE_SECONDS = 1200;
 
 /**
  * Runs one file of tests, and prints what it said when it is done, for others run beside it. Where its process died, the kernel may say of
- * what.
+ * what. Of one that stands still it says where each of its threads is, before it ends it.
  */
 const ONE_FILE = `
 echo "@@file $1"
 said=$(mktemp)
-timeout -s KILL ${FILE_SECONDS} node run.js "./$1" < /dev/null > $said 2>&1 || { echo "@@failed $1 $?"; dmesg | tail -n 40; } >> $said
+node run.js "./$1" < /dev/null > $said 2>&1 &
+node=$!
+{
+  sleep ${FILE_SECONDS}
+  for thread in /proc/$node/task/*; do (cd $thread && echo "$(cat comm): $(cat wchan) $(cat syscall)" && cat stack); done
+  kill -KILL $node
+} >> $said 2>&1 &
+watch=$!
+wait $node || { echo "@@failed $1 $?"; dmesg | tail -n 40; } >> $said
+kill $watch 2> /dev/null
 flock /run/printing cat $said
 rm $said
 `;
@@ -241,7 +250,7 @@ export async function runTests(
   const tests = read('test').map((text) => JSON.parse(text) as TestReport);
   for (const text of read('failed')) {
     const [file, status] = text.split(' ') as [string, string];
-    // timeout(1) hands on the status, of a signal as a shell does: 137 is that of its own SIGKILL.
+    // As a shell has it: of a signal 128 more, so that 137 is SIGKILL.
     tests.push({ file, name: '(process)', state: 'fail', note: `its process ended with ${status}`, durationMs: 0 });
   }
   const answers: TestRun['answers'] = {};
