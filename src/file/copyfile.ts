@@ -1,18 +1,5 @@
-import {
-  chmod,
-  constants,
-  copyFile as fsCopyFile,
-  link,
-  type PathLike,
-  realpath,
-  rename,
-  rm,
-  type Stats,
-  stat,
-} from 'node:fs';
+import { chmod, constants, copyFile as fsCopyFile, link, type PathLike, rename, rm, type Stats, stat } from 'node:fs';
 import { constants as os } from 'node:os';
-import { dirname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { debug } from '../debug.ts';
 import { throwIfAborted } from '../engine/aborts.ts';
@@ -21,7 +8,7 @@ import { checkCount, checkSignal } from './arguments.ts';
 import { AioContext } from './context.ts';
 import { deviceBytes, type Extent, extentsOf } from './extents.ts';
 import type { AioFile } from './file.ts';
-import { endOfLinks, isTaken } from './links.ts';
+import { endOfLinks, folderOf, isTaken, pathBytes, withoutLinks } from './links.ts';
 import { checkObject } from './streams.ts';
 import { compareExtents, copyExtents } from './transport.ts';
 
@@ -30,8 +17,6 @@ const clone = promisify(fsCopyFile);
 const calls = {
   chmod: promisify(chmod),
   link: promisify(link),
-  // The one of the C library: the other takes ".." for the folder before it in the text, which may be a link.
-  realpath: promisify(realpath.native),
   rename: promisify(rename),
   rm: promisify(rm),
   stat: promisify(stat),
@@ -99,7 +84,7 @@ export async function copyFile(
   options: CopyOptions = {},
 ): Promise<CopyResult> {
   checkObject(options);
-  const { signal, reflink = true, mode = 0, onProgress } = options;
+  const { signal, reflink = true, mode = 0, onProgress, verify = false, flush = true } = options;
   checkCount('mode', mode, 7, 0);
   if (!reflink && (mode & COPYFILE_FICLONE_FORCE) !== 0) {
     throw invalidArgValue('options.reflink', 'must not be false where mode has COPYFILE_FICLONE_FORCE', reflink);
@@ -109,20 +94,22 @@ export async function copyFile(
     throw invalidArgType('options.onProgress', 'of type function', onProgress);
   }
   throwIfAborted(signal);
-  return await new Copy(pathOf('source', source), pathOf('destination', destination), options).run();
+  const context = options.context ?? AioContext.default;
+  const checked = { signal, reflink, mode, onProgress, verify, flush, context };
+  return await new Copy(checkPath('source', source), checkPath('destination', destination), checked).run();
 }
 
 class Copy {
-  readonly #source: string;
+  readonly #source: Buffer;
   readonly #options: CopyOptions;
   readonly #context: AioContext;
-  #destination: string;
+  #destination: Buffer;
 
-  constructor(source: string, destination: string, options: CopyOptions) {
+  constructor(source: Buffer, destination: Buffer, options: CopyOptions & { context: AioContext }) {
     this.#source = source;
     this.#destination = destination;
     this.#options = options;
-    this.#context = options.context ?? AioContext.default;
+    this.#context = options.context;
   }
 
   async run(): Promise<CopyResult> {
@@ -133,14 +120,15 @@ class Copy {
       if (existing.dev === stats.dev && existing.ino === stats.ino)
         return { size: stats.size, copied: 0, reflinked: false };
       this.#checkKind(this.#destination, existing, false);
-      this.#destination = await naming(calls.realpath(this.#destination));
+      this.#destination = await naming(withoutLinks(this.#destination));
     } else if (await isTaken(this.#destination)) {
       this.#destination = await naming(this.#throughLinks());
-    } else if (this.#destination.endsWith('/')) {
-      throw systemError(-os.errno.EISDIR, 'copyfile', { path: this.#destination });
+    } else if (this.#destination.at(-1) === SLASH) {
+      throw systemError(-os.errno.EISDIR, 'copyfile', { path: this.#destination.toString() });
     }
-    await naming(calls.stat(dirname(this.#destination)));
-    const temporary = `${dirname(this.#destination)}/.kaio-copy-${crypto.randomUUID()}`;
+    const folder = folderOf(this.#destination);
+    await naming(calls.stat(folder));
+    const temporary = Buffer.concat([folder, Buffer.from(`/.kaio-copy-${crypto.randomUUID()}`)]);
     try {
       const result = (await this.#reflink(temporary, stats)) ?? (await this.#copy(temporary, stats));
       throwIfAborted(this.#options.signal);
@@ -165,34 +153,40 @@ class Copy {
   }
 
   /** The destination is a link that leads to nothing yet: the copy is to be where it leads, and the link stays. */
-  async #throughLinks(): Promise<string> {
+  async #throughLinks(): Promise<Buffer> {
     if (this.#has(COPYFILE_EXCL)) throw this.#taken();
     return await endOfLinks(this.#destination);
   }
 
   #taken(): Error {
-    return systemError(-os.errno.EEXIST, 'copyfile', { path: this.#destination });
+    return systemError(-os.errno.EEXIST, 'copyfile', { path: this.#destination.toString() });
   }
 
   #has(flag: number): boolean {
     return ((this.#options.mode ?? 0) & flag) !== 0;
   }
 
-  #checkKind(path: string, stats: Stats, read: boolean): void {
+  #checkKind(bytes: Buffer, stats: Stats, read: boolean): void {
     if (stats.isFile() || (read && stats.isBlockDevice())) return;
+    const path = bytes.toString();
     if (stats.isDirectory()) throw systemError(-os.errno.EISDIR, 'copyfile', { path });
     const allowed = read ? 'must be a regular file or a block device' : 'must be a regular file, or nothing yet';
     throw invalidArgValue(read ? 'source' : 'destination', allowed, path);
   }
 
   /** Has the file system share the data; undefined where it cannot, and the data must be moved. */
-  async #reflink(temporary: string, stats: Stats): Promise<CopyResult | undefined> {
+  async #reflink(temporary: Buffer, stats: Stats): Promise<CopyResult | undefined> {
     if (this.#options.reflink === false) return undefined;
     try {
       await clone(this.#source, temporary, COPYFILE_EXCL | COPYFILE_FICLONE_FORCE);
     } catch (error) {
       if (this.#has(COPYFILE_FICLONE_FORCE)) throw error;
-      debug('%s cannot share the data of %s: %s', temporary, this.#source, (error as Error).message);
+      debug(
+        '%s cannot share the data of %s: %s',
+        temporary.toString(),
+        this.#source.toString(),
+        (error as Error).message,
+      );
       return undefined;
     }
     // It has the source's permissions by now, by which its owner, another one, may not even open it.
@@ -204,11 +198,11 @@ class Copy {
     return { size, copied: 0, reflinked: true };
   }
 
-  #open(path: string, flags: string): Promise<AioFile> {
+  #open(path: Buffer, flags: string): Promise<AioFile> {
     return this.#context.open(path, flags, { mode: 0o600, direct: 'auto' });
   }
 
-  async #copy(temporary: string, stats: Stats): Promise<CopyResult> {
+  async #copy(temporary: Buffer, stats: Stats): Promise<CopyResult> {
     await using source = await this.#open(this.#source, 'r');
     // Nobody else reads it before it has the source's permissions.
     await using target = await this.#open(temporary, 'wx+');
@@ -253,7 +247,7 @@ class Copy {
   }
 
   /** Gives the copy its name. What can fail before that, without harm to what has the name now, comes before. */
-  async #publish(temporary: string): Promise<void> {
+  async #publish(temporary: Buffer): Promise<void> {
     await using folder = this.#options.flush === false ? undefined : await this.#openFolder();
     if (this.#has(COPYFILE_EXCL)) await this.#linkAnew(temporary);
     else await calls.rename(temporary, this.#destination);
@@ -268,7 +262,7 @@ class Copy {
   /** The folder of the copy, to be synced; undefined where this user may write to it but not read it: the same goes for the name then. */
   async #openFolder(): Promise<AioFile | undefined> {
     try {
-      return await this.#context.open(dirname(this.#destination), 'r', { direct: false });
+      return await this.#context.open(folderOf(this.#destination), 'r', { direct: false });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
       return undefined;
@@ -276,7 +270,7 @@ class Copy {
   }
 
   /** A link fails where the name is taken, also where somebody took it this moment; rename(2) would take it away. */
-  async #linkAnew(temporary: string): Promise<void> {
+  async #linkAnew(temporary: Buffer): Promise<void> {
     try {
       await calls.link(temporary, this.#destination);
     } catch (error) {
@@ -287,8 +281,9 @@ class Copy {
   }
 }
 
-function pathOf(name: string, path: PathLike): string {
-  if (typeof path === 'string' || Buffer.isBuffer(path)) return path.toString();
-  if (path instanceof URL) return fileURLToPath(path);
+const SLASH = 0x2f;
+
+function checkPath(name: string, path: PathLike): Buffer {
+  if (typeof path === 'string' || Buffer.isBuffer(path) || path instanceof URL) return pathBytes(path);
   throw invalidArgType(name, 'of type string or an instance of Buffer or URL', path);
 }

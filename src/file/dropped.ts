@@ -19,14 +19,21 @@ const registry = new FinalizationRegistry<Leftover>(({ what, opened, close }) =>
 
 /** Sees to it that an object which is dropped without `close` is closed, with a warning. `close` must not refer to the object. */
 export function watchForDrop(object: WeakKey, what: string, close: () => Promise<void>): void {
-  const holder = { stack: '' };
-  Error.captureStackTrace(holder, watchForDrop);
-  const opened = holder.stack
-    .replace(/^Error\n/, '')
-    .split('\n')
-    .filter((line) => !line.includes('/kaio/dist/'))
-    .join('\n');
-  registry.register(object, { what, opened, close }, object);
+  registry.register(object, { what, opened: callers(), close }, object);
+}
+
+/** The lines of the program that led here; none where it has stacks made in another way (Error.prepareStackTrace), or not at all. */
+function callers(): string {
+  const holder: { stack?: unknown } = {};
+  try {
+    Error.captureStackTrace(holder, watchForDrop);
+    const { stack } = holder;
+    if (typeof stack !== 'string') return '';
+    const lines = stack.replace(/^Error\n/, '').split('\n');
+    return lines.filter((line) => !line.includes('/kaio/dist/')).join('\n');
+  } catch {
+    return '';
+  }
 }
 
 /** It was closed in time. */

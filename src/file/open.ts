@@ -29,7 +29,7 @@ const fstat = promisify(fstatCallback);
 const lstat = promisify(lstatCallback);
 const open = promisify(openCallback);
 const unlink = promisify(unlinkCallback);
-const { O_CREAT, O_DIRECT, O_EXCL, O_TRUNC } = constants;
+const { O_CREAT, O_DIRECT, O_EXCL, O_NOFOLLOW, O_TRUNC } = constants;
 
 /** How a file takes part in asynchronous I/O. */
 export interface AttachOptions {
@@ -73,17 +73,25 @@ export async function openFile(
   const fd = await openDescriptor(path, number, mode, direct).catch((error) => {
     throw withRemedy(error, path, number);
   });
+  let nature: Nature;
   try {
-    const nature = await natureOf(fd);
+    nature = await natureOf(fd);
     // The context may have been closed meanwhile, and would never close this file.
     engine.assertOpen();
-    return new AioFile(
-      context,
-      new Handle(engine, targetOf(fd, pathText(path), nature, submit), nature.inode, true),
-      nature,
-    );
   } catch (error) {
     await close(fd);
+    throw error;
+  }
+  const target = targetOf(fd, pathText(path), nature, submit);
+  return await fileOf(context, new Handle(engine, target, nature.inode, true), nature);
+}
+
+/** From here on the context closes the descriptor too: it must not be closed in any other way, or its number could be another file's. */
+async function fileOf(context: AioContext, handle: Handle, nature: Nature): Promise<AioFile> {
+  try {
+    return new AioFile(context, handle, nature);
+  } catch (error) {
+    await handle.close();
     throw error;
   }
 }
@@ -99,7 +107,8 @@ export async function attachFile(
   const submit = checkSubmit(options.submit);
   const nature = await natureOf(fd);
   engine.assertOpen();
-  return new AioFile(context, new Handle(engine, targetOf(fd, undefined, nature, submit), nature.inode, false), nature);
+  const target = targetOf(fd, undefined, nature, submit);
+  return await fileOf(context, new Handle(engine, target, nature.inode, false), nature);
 }
 
 function checkSubmit(submit: unknown = 'auto'): SubmitMode {
@@ -135,7 +144,7 @@ function pathText(path: PathLike): string {
 
 async function openDescriptor(path: PathLike, flags: number, mode: number, direct: boolean | 'auto'): Promise<number> {
   if (direct === false) return open(path, flags, mode);
-  if ((flags & O_CREAT) !== 0 && !(await exists(path))) return openNew(path, flags, mode, direct);
+  if ((flags & O_CREAT) !== 0 && (await isMissing(path))) return openNew(path, flags, mode, direct);
   return openThere(path, flags, mode, direct);
 }
 
@@ -145,8 +154,8 @@ async function openDescriptor(path: PathLike, flags: number, mode: number, direc
  */
 async function openNew(path: PathLike, flags: number, mode: number, direct: true | 'auto'): Promise<number> {
   const exclusive = (flags & O_EXCL) !== 0;
-  // O_EXCL follows no link.
-  const place = exclusive ? path : await placeOf(path);
+  // Neither follows a link.
+  const place = exclusive || (flags & O_NOFOLLOW) !== 0 ? path : await placeOf(path);
   try {
     return await open(place, flags | O_EXCL | O_DIRECT, mode);
   } catch (error) {
@@ -174,7 +183,7 @@ async function openMade(place: PathLike, flags: number, mode: number): Promise<n
 async function placeOf(path: PathLike): Promise<PathLike> {
   if (!(await isTaken(path))) return path;
   // What is wrong with the path is for open(2) to say.
-  return endOfLinks(pathText(path)).catch(() => path);
+  return endOfLinks(path).catch(() => path);
 }
 
 /** Removes a file that was made just now, unless it is another by now. Returns whether there was one. */
@@ -202,12 +211,13 @@ function withRemedy(error: CodedError, path: PathLike, flags: number): CodedErro
   return error;
 }
 
-async function exists(path: PathLike): Promise<boolean> {
+/** Whether the path leads to nothing yet. Where the kernel follows a link for nobody or not for us (proc_sys_fs(5)), that is for open(2) to say. */
+async function isMissing(path: PathLike): Promise<boolean> {
   try {
     await access(path);
-    return true;
-  } catch {
     return false;
+  } catch (error) {
+    return (error as CodedError).code === 'ENOENT';
   }
 }
 

@@ -278,7 +278,7 @@ test('what keeps the folder from being opened keeps the destination as it was', 
   const opening = vi.spyOn(context, 'open');
   const open = opening.getMockImplementation() ?? AioContext.prototype.open.bind(context);
   opening.mockImplementation(async (path, ...rest) => {
-    if (path === folder) throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+    if (String(path) === folder) throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
     return await open(path, ...rest);
   });
   expect(await outcomeOf(() => copied())).toBe('EMFILE');
@@ -374,4 +374,16 @@ test.for(['xfs', 'tmpfs', 'overlay'] as const)('a copy on %s is the same', async
     expect(isCopied()).toBe(true);
     expect(readdirSync(dir).filter((name) => name.startsWith('.kaio'))).toEqual([]);
   });
+});
+
+test('names are bytes, which need not be UTF-8', async () => {
+  const name = Buffer.from(`${folder}/caf\xe9`, 'latin1');
+  await copyFile(source, name, { context });
+  expect(readFileSync(name).equals(content)).toBe(true);
+  writeFileSync(name, 'another');
+  await copyFile(name, target, { context });
+  expect(readFileSync(target, 'utf8')).toBe('another');
+  symlinkSync(Buffer.from('\xff', 'latin1'), `${folder}/link`);
+  await copyFile(source, `${folder}/link`, { context });
+  expect(readdirSync(folder, 'latin1').sort()).toEqual(['caf\xe9', 'link', 'source', 'target', '\xff']);
 });

@@ -5,6 +5,8 @@ import {
   constants,
   existsSync,
   promises as fs,
+  lchownSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -351,4 +353,74 @@ describe('options of single requests', () => {
     expect(await outcomeOf(() => file.read(Buffer.alloc(4), { position: 0, ioprio: 7 << 13 }))).toBe('EINVAL');
     await file.close();
   });
+});
+
+test('O_NOFOLLOW follows no link, also one that leads to nothing yet', async () => {
+  const { O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
+  const place = newPath();
+  symlinkSync(`${place}-target`, place);
+  for (const direct of [true, 'auto', false] as const) {
+    expect(await outcomeOf(() => context.open(place, O_CREAT | O_NOFOLLOW | O_WRONLY, { direct }))).toBe('ELOOP');
+  }
+  expect(existsSync(`${place}-target`)).toBe(false);
+});
+
+test('a link that the kernel follows for nobody else is not followed (fs.protected_symlinks)', async ({ skip }) => {
+  const setting = '/proc/sys/fs/protected_symlinks';
+  const before = readFileSync(setting, 'utf8');
+  const denied = before.trim() === '1' ? 'ok' : await outcomeOf(() => writeFileSync(setting, '1'));
+  skip(denied !== 'ok', `${setting} cannot be written: ${denied}`);
+  const shared = newPath();
+  mkdirSync(shared);
+  chmodSync(shared, 0o1777);
+  symlinkSync('target', `${shared}/link`);
+  lchownSync(`${shared}/link`, 1234, 1234);
+  try {
+    for (const direct of [true, 'auto', false] as const) {
+      expect(await outcomeOf(() => context.open(`${shared}/link`, 'w', { direct }))).toBe('EACCES');
+    }
+  } finally {
+    writeFileSync(setting, before);
+  }
+  expect(existsSync(`${shared}/target`)).toBe(false);
+});
+
+test('a name is bytes, which need not be UTF-8, and so is what a link says', async () => {
+  const place = newPath();
+  mkdirSync(place);
+  const bytes = (name: string): Buffer => Buffer.from(`${place}/${name}`, 'latin1');
+  symlinkSync(Buffer.from('caf\xe9', 'latin1'), bytes('link'));
+  for (const name of ['link', '\xff\xfe']) await (await context.open(bytes(name), 'w', { direct: 'auto' })).close();
+  expect(readdirSync(place, 'latin1').sort()).toEqual(['caf\xe9', 'link', '\xff\xfe']);
+});
+
+test('a program that makes its stacks in a way of its own can open, close and drop files', async () => {
+  const own = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
+  const limit = Error.stackTraceLimit;
+  const ways: (() => void)[] = [
+    () => Object.assign(Error, { prepareStackTrace: (_: unknown, sites: unknown) => sites }),
+    () =>
+      Object.assign(Error, {
+        prepareStackTrace: () => {
+          throw new Error('no stack');
+        },
+      }),
+    () => Object.assign(Error, { stackTraceLimit: undefined }),
+  ];
+  for (const change of ways) {
+    let outcome: string;
+    change();
+    try {
+      outcome = await outcomeOf(async () => {
+        const other = new AioContext({ memory: 65536 });
+        await other.open('/proc/version', 'r', { direct: 'auto' });
+        await other.close();
+      });
+    } finally {
+      Reflect.deleteProperty(Error, 'prepareStackTrace');
+      if (own !== undefined) Object.defineProperty(Error, 'prepareStackTrace', own);
+      Error.stackTraceLimit = limit;
+    }
+    expect(outcome).toBe('ok');
+  }
 });
