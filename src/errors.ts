@@ -69,6 +69,11 @@ export function fileTooLarge(bytes: number): CodedError {
   });
 }
 
+/** Makes the Error of Node's streams for what comes too late. */
+export function streamDestroyed(name: string): CodedError {
+  return Object.assign(new Error(`Cannot call ${name} after a stream was destroyed`), { code: 'ERR_STREAM_DESTROYED' });
+}
+
 function preview(value: unknown): string {
   if (typeof value === 'string') return `'${value.length > 60 ? `${value.slice(0, 60)}...` : value}'`;
   if (typeof value === 'bigint') return `${value}n`;

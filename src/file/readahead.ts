@@ -59,7 +59,8 @@ export class ReadAhead {
     this.#inTurn = streams.readsInTurn;
     this.#options = options;
     this.#next = options.begin;
-    this.#end = options.end;
+    // Behind that no request of this size has a position that a number can say.
+    this.#end = Math.min(options.end, Number.MAX_SAFE_INTEGER - options.requestBytes);
   }
 
   /** Calls back, perhaps at once: with what made reading fail, or when there are bytes to take, none at the end. One call at a time. */

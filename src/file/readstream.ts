@@ -6,7 +6,8 @@ import { type Chunk, ReadAhead } from './readahead.ts';
 import {
   checkEnd,
   checkInFlight,
-  checkObject,
+  checkStart,
+  checkStreamOptions,
   READ_BYTES,
   requestBytes,
   type Streaming,
@@ -62,14 +63,14 @@ export class AioReadStream extends Readable implements Streaming {
   #left = false;
 
   /** Use `file.createReadStream`. */
-  constructor(file: AioFile, streams: Streams, options: ReadStreamOptions = {}) {
-    checkObject(options);
+  constructor(file: AioFile, streams: Streams, given?: ReadStreamOptions | null) {
+    const options: ReadStreamOptions = checkStreamOptions(given);
     const { highWaterMark = READ_BYTES, autoClose = true, emitClose = true, zeroCopy = false } = options;
     const { encoding, signal, start } = options;
     checkEncoding(encoding);
     checkSignal(signal);
     if (zeroCopy && encoding) throw invalidArgValue('options.encoding', 'cannot be combined with zeroCopy', encoding);
-    checkCount('start', start, MAX, 0);
+    checkStart(start);
     const end = checkEnd(options.end, start);
     const chunkBytes = Math.max(checkCount('highWaterMark', highWaterMark, MAX, 0), 1);
     const inFlight = checkInFlight(options.inFlight);

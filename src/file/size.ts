@@ -38,7 +38,13 @@ export class FileSize {
     let before = 0;
     await this.#exclusively('fallocate', async (fd) => {
       before = (await fstat(fd)).size;
-      await this.#allocate(fd, offset, length);
+      try {
+        await this.#allocate(fd, offset, length);
+      } catch (error) {
+        // ext4 keeps what there was room for.
+        if ((await fstat(fd)).size > before) await this.#cut(fd, before);
+        throw error;
+      }
     });
     const after = offset + length;
     return after > before ? { least: Math.max(before, offset), after } : undefined;

@@ -20,6 +20,8 @@ export const WRITE_BYTES: number = 512 * 1024;
 const DEFAULT_IN_FLIGHT = 8;
 const MAX_IN_FLIGHT = 1024;
 export const PAGE_BYTES = 4096;
+/** So much memory each request of a stream has at most, however large its `highWaterMark` is: one to hold everything is allowed. */
+const MOST_REQUEST_BYTES: number = 64 * 1024 * 1024;
 
 /** Forgets a stream that was at its end and that nobody has any more. No closure: one made in `rest` would keep the stream alive. */
 const collected = new FinalizationRegistry<{ all: Set<object>; ref: object }>(({ all, ref }) => all.delete(ref));
@@ -103,7 +105,15 @@ export class Streams {
 /** Bytes of a request for chunks of `highWaterMark` bytes: aligned, and at least a page, from which smaller chunks are cut. */
 export function requestBytes(file: AioFile, highWaterMark: number): number {
   const unit = Math.max(file.alignment.offset, PAGE_BYTES);
-  return Math.max(unit, highWaterMark - (highWaterMark % unit));
+  const most = Math.min(highWaterMark, MOST_REQUEST_BYTES);
+  return Math.max(unit, most - (most % unit));
+}
+
+/** The options of a stream; null is as good as none, as for Node's. */
+export function checkStreamOptions<T extends object>(options: T | null | undefined): T | Record<string, never> {
+  if (options === undefined || options === null) return {};
+  checkObject(options);
+  return options;
 }
 
 export function checkObject(options: unknown): void {
@@ -117,9 +127,16 @@ export function checkInFlight(value: unknown): number {
   return count;
 }
 
+/** The option `start`, a first byte. */
+export function checkStart(start: unknown): void {
+  if (start === null) throw invalidArgType('start', 'of type number', start);
+  checkCount('start', start, Number.MAX_SAFE_INTEGER, 0);
+}
+
 /** The option `end`, a last byte. */
 export function checkEnd(end: number | undefined, start = 0): number {
   if (end === undefined || end === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
+  if (end === null) throw invalidArgType('end', 'of type number', end);
   checkCount('end', end, Number.MAX_SAFE_INTEGER, 0);
   if (start > end) throw outOfRange('start', `<= "end" (here: ${end})`, start);
   return end;

@@ -5,7 +5,8 @@ import { ReadAhead } from './readahead.ts';
 import {
   checkEnd,
   checkInFlight,
-  checkObject,
+  checkStart,
+  checkStreamOptions,
   READ_BYTES,
   requestBytes,
   type Streaming,
@@ -29,9 +30,8 @@ export interface WebStreamOptions {
 }
 
 /** A web stream of a file's bytes. A reader may bring its own memory (BYOB): the bytes are then copied there, and nowhere else. */
-export function webStream(file: AioFile, streams: Streams, options: WebStreamOptions = {}): WebStream<Uint8Array> {
-  checkObject(options);
-  const source = new FileSource(file, streams, options);
+export function webStream(file: AioFile, streams: Streams, options?: WebStreamOptions | null): WebStream<Uint8Array> {
+  const source = new FileSource(file, streams, checkStreamOptions(options));
   streams.join(source);
   // The global one is loaded when it is used; an import would load it at once.
   return new ReadableStream(source) as WebStream<Uint8Array>;
@@ -56,7 +56,7 @@ class FileSource implements UnderlyingByteSource, Streaming {
 
   constructor(file: AioFile, streams: Streams, options: WebStreamOptions) {
     const { start, autoClose = false } = options;
-    checkCount('options.start', start, MAX, 0);
+    checkStart(start);
     this.#file = file;
     this.#streams = streams;
     this.#start = start;

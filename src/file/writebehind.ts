@@ -1,7 +1,7 @@
 import { constants } from 'node:os';
 import { clearTimeout, setImmediate, setTimeout } from '../engine/loop.ts';
 import { knownLength } from '../engine/pool.ts';
-import { systemError } from '../errors.ts';
+import { streamDestroyed, systemError } from '../errors.ts';
 import type { AioFile } from './file.ts';
 import { allocate, type Chunk } from './readahead.ts';
 import { PAGE_BYTES, type Streams } from './streams.ts';
@@ -109,6 +109,10 @@ export class WriteBehind {
     this.#stopped = true;
     this.#endQuiet();
     this.#drop();
+    // What waits for room is not taken any more.
+    const taking = this.#done;
+    this.#done = undefined;
+    taking?.(streamDestroyed('write'));
     this.#onceIdle(() => {
       for (const memory of this.#spare.splice(0)) memory[Symbol.dispose]();
       done();

@@ -3,7 +3,15 @@ import { invalidArgType } from '../errors.ts';
 import { checkCount, checkEncoding, checkSignal } from './arguments.ts';
 import type { AioFile } from './file.ts';
 import type { Reservation } from './size.ts';
-import { checkInFlight, checkObject, requestBytes, type Streaming, type Streams, WRITE_BYTES } from './streams.ts';
+import {
+  checkInFlight,
+  checkStart,
+  checkStreamOptions,
+  requestBytes,
+  type Streaming,
+  type Streams,
+  WRITE_BYTES,
+} from './streams.ts';
 import { dispose, WriteBehind } from './writebehind.ts';
 
 /** Options of `file.createWriteStream`: those of `FileHandle.createWriteStream`, and kaio's own. */
@@ -52,7 +60,8 @@ export class AioWriteStream extends Writable implements Streaming {
   readonly flush: boolean;
   readonly #file: AioFile;
   readonly #streams: Streams;
-  readonly #options: WriteStreamOptions;
+  readonly #preallocate: number;
+  readonly #zeroCopy: boolean;
   readonly #inFlight: number;
   readonly #chunkBytes: number;
   #behind: WriteBehind | undefined;
@@ -65,14 +74,15 @@ export class AioWriteStream extends Writable implements Streaming {
   #left = false;
 
   /** Use `file.createWriteStream`. */
-  constructor(file: AioFile, streams: Streams, options: WriteStreamOptions = {}) {
-    checkObject(options);
-    const { highWaterMark = WRITE_BYTES, autoClose = true, emitClose = true, flush = false } = options;
-    const { encoding, signal, start } = options;
+  constructor(file: AioFile, streams: Streams, given?: WriteStreamOptions | null) {
+    const options: WriteStreamOptions = checkStreamOptions(given);
+    const { highWaterMark = WRITE_BYTES, autoClose = true, emitClose = true } = options;
+    const flush = options.flush ?? false;
+    const { encoding, signal, start, zeroCopy = false, preallocate } = options;
     checkEncoding(encoding);
     checkSignal(signal);
-    checkCount('start', start, MAX, 0);
-    checkCount('preallocate', options.preallocate, MAX - (start ?? 0), 0);
+    checkStart(start);
+    const reserved = checkCount('preallocate', preallocate, MAX - (start ?? 0), 0);
     if (typeof flush !== 'boolean') throw invalidArgType('options.flush', 'of type boolean', flush);
     const chunkBytes = Math.max(checkCount('highWaterMark', highWaterMark, MAX, 0), 1);
     const inFlight = checkInFlight(options.inFlight);
@@ -87,7 +97,8 @@ export class AioWriteStream extends Writable implements Streaming {
     this.flush = flush;
     this.#file = file;
     this.#streams = streams;
-    this.#options = options;
+    this.#preallocate = reserved;
+    this.#zeroCopy = zeroCopy === true;
     this.#inFlight = inFlight;
     this.#chunkBytes = chunkBytes;
     streams.join(this);
@@ -137,14 +148,13 @@ export class AioWriteStream extends Writable implements Streaming {
   }
 
   async #begin(): Promise<void> {
-    const { preallocate = 0, zeroCopy = false } = this.#options;
     const begin = this.start ?? (this.#streams.writesInTurn ? 0 : await this.#streams.position.current());
-    if (preallocate > 0 && !this.#streams.writesInTurn) await this.#reserve(begin, preallocate);
+    if (this.#preallocate > 0 && !this.#streams.writesInTurn) await this.#reserve(begin, this.#preallocate);
     const options = {
       begin,
       requestBytes: requestBytes(this.#file, this.#chunkBytes),
       inFlight: this.#inFlight,
-      takesOver: zeroCopy,
+      takesOver: this.#zeroCopy,
     };
     this.#behind = new WriteBehind(this.#file, this.#streams, options, (error) => this.destroy(error));
   }
@@ -180,7 +190,7 @@ export class AioWriteStream extends Writable implements Streaming {
 
   /** Only what can be disposed: other chunks come to be written as another object, and would stay for good. */
   #remember(chunk: unknown): void {
-    if (this.#options.zeroCopy !== true || typeof chunk !== 'object' || chunk === null) return;
+    if (!this.#zeroCopy || typeof chunk !== 'object' || chunk === null) return;
     if (this.#over) dispose(chunk);
     else if (Symbol.dispose in chunk) this.#given.add(chunk);
   }
@@ -202,7 +212,8 @@ export class AioWriteStream extends Writable implements Streaming {
     const behind = this.#behind!;
     behind.write(chunks, (error) => {
       for (const chunk of chunks) this.#given.delete(chunk);
-      if (this.start === undefined) this.#streams.position.moveTo(behind.position);
+      // Where it is taken in turn the writes themselves move it.
+      if (this.start === undefined && !this.#streams.writesInTurn) this.#streams.position.moveTo(behind.position);
       this.#report(error, callback);
     });
   }

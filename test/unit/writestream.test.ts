@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setFlagsFromString } from 'node:v8';
@@ -8,7 +8,8 @@ import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AioContext, type AioFile, type WriteStreamOptions } from '../../src/index.ts';
-import { outcomeOf } from '../support/outcome.ts';
+import { fileSystemSkip, withFileSystem } from '../support/filesystems.ts';
+import { outcomeOf, turn } from '../support/outcome.ts';
 import { eventually, openDescriptors } from '../support/proc.ts';
 import { scratchFolder } from '../support/scratch.ts';
 
@@ -357,8 +358,46 @@ test('wrong options are refused as Node refuses them', async () => {
   const create = (options: object) => outcomeOf(() => file.createWriteStream(options));
   expect(await create({ start: -1 })).toBe('ERR_OUT_OF_RANGE');
   expect(await create({ start: 'x' })).toBe('ERR_INVALID_ARG_TYPE');
+  expect(await create({ start: null })).toBe('ERR_INVALID_ARG_TYPE');
   expect(await create({ flush: 1 })).toBe('ERR_INVALID_ARG_TYPE');
   expect(await create({ preallocate: -1 })).toBe('ERR_OUT_OF_RANGE');
   expect(await create({ inFlight: 2000 })).toBe('ERR_OUT_OF_RANGE');
   await file.close();
+});
+
+test('a write that was not taken when the stream is destroyed is no success', async () => {
+  const stream = (await created()).createWriteStream({ highWaterMark: 4096, inFlight: 1 });
+  await turn();
+  const written = new Promise((resolve) => stream.write(Buffer.alloc(1 << 20), resolve));
+  stream.destroy();
+  expect(await written).toMatchObject({ code: 'ERR_STREAM_DESTROYED' });
+  await once(stream, 'close');
+  expect(statSync(path).size).toBeLessThan(1 << 20);
+});
+
+test('a highWaterMark that no memory has is allowed, and null is as good as no options', async () => {
+  for (const options of [{ highWaterMark: 2 ** 40 }, { flush: null }, null]) {
+    const stream = (await created()).createWriteStream(options as never);
+    stream.end(content);
+    await once(stream, 'close');
+    expect(readFileSync(path).equals(content)).toBe(true);
+  }
+});
+
+test('a reservation that the disk has no room for is given back', async ({ skip }) => {
+  const obstacle = fileSystemSkip('ext4');
+  skip(obstacle !== false, String(obstacle));
+  await withFileSystem('ext4', async (dir) => {
+    writeFileSync(`${dir}/file`, 'before');
+    const free = (): number => statfsSync(dir).bavail;
+    const before = free();
+    const file = await context.open(`${dir}/file`, 'r+', { direct: 'auto' });
+    const stream = file.createWriteStream({ start: 0, preallocate: 2 ** 30 });
+    stream.end('text');
+    expect(await once(stream, 'error')).toMatchObject([{ code: 'ENOSPC' }]);
+    await file.close();
+    expect(statSync(`${dir}/file`).size).toBe(6);
+    // A block of its extents may stay.
+    expect(before - free()).toBeLessThan(16);
+  });
 });
