@@ -12,7 +12,7 @@ import { closedError, errorOf } from './failure.ts';
 import { Live } from './live.ts';
 import { nextTick } from './loop.ts';
 import { BLOCK_BYTES, EXTENDING_PART_BYTES, isRead, isWrite, PART_BYTES } from './policy.ts';
-import { Pool } from './pool.ts';
+import { knownLength, Pool } from './pool.ts';
 import type { Callback, Request, Shape } from './request.ts';
 import { settle } from './settle.ts';
 import { type EngineOptions, setUp } from './setup.ts';
@@ -42,6 +42,12 @@ export interface RequestOptions {
    * RWF_NOWAIT. The transfer may be short.
    */
   nowait?: boolean | undefined;
+}
+
+/** What kaio itself says of a request besides. */
+export interface StepOptions extends RequestOptions {
+  /** Whoever made it holds its memory. */
+  held?: boolean | undefined;
 }
 
 /** What closes once nothing of it is in flight. */
@@ -90,7 +96,7 @@ export class Engine implements Ending {
     skip: number,
     length: number,
     position: number,
-    options: RequestOptions | undefined,
+    options: StepOptions | undefined,
     shape: Shape,
     buffer: unknown,
     callback: Callback | undefined,
@@ -107,8 +113,8 @@ export class Engine implements Ending {
     request.pool = this.#fits(target, request.memory) ? request.memory : -1;
     request.plain = request.pool !== -1 && options === undefined && length <= PART_BYTES && !target.append;
     if (request.pool === -1) {
-      // One of the pool is its user's object.
-      request.view = at === -1 ? view : bytesOf(view);
+      // One of a pool is its user's object.
+      request.view = knownLength(view) === -1 ? view : bytesOf(view);
       request.skip = skip;
     }
     return this.#begin(request, options, callback);
@@ -121,7 +127,7 @@ export class Engine implements Ending {
     views: readonly Uint8Array[],
     length: number,
     position: number,
-    options: RequestOptions | undefined,
+    options: StepOptions | undefined,
     shape: Shape,
     buffer: unknown,
     callback: Callback | undefined,
@@ -261,7 +267,7 @@ export class Engine implements Ending {
 
   #begin(
     request: Request,
-    options: RequestOptions | undefined,
+    options: StepOptions | undefined,
     callback: Callback | undefined,
   ): Promise<unknown> | undefined {
     this.#core.counters.requested++;
@@ -283,17 +289,18 @@ export class Engine implements Ending {
   }
 
   /** Takes the options over. Returns the error that speaks against the request. */
-  #refusalOf(request: Request, options: RequestOptions | undefined): Error | undefined {
+  #refusalOf(request: Request, options: StepOptions | undefined): Error | undefined {
     // What a file has begun may end: its own close waits for that, and the context's for the file's.
     if (this.#closing !== undefined && request.target.open === 0) return closedError();
     return options === undefined ? this.#core.poison : this.#takeOver(request, options);
   }
 
-  #takeOver(request: Request, options: RequestOptions): Error | undefined {
+  #takeOver(request: Request, options: StepOptions): Error | undefined {
     const { signal } = options;
     if (signal !== undefined && isAborted(signal)) return abortError(signal);
     if (options.dsync === true && isWrite(request.op)) request.rwFlags |= abi.RWF_DSYNC;
     request.nowait = options.nowait === true;
+    request.held = options.held === true;
     if (options.ioprio !== undefined) {
       request.reqprio = options.ioprio;
       request.flags |= abi.IOCB_FLAG_IOPRIO;

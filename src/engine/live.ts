@@ -1,5 +1,5 @@
 import { isRead } from './policy.ts';
-import type { Pool } from './pool.ts';
+import { claimAnywhere, type Pool, unclaimAnywhere } from './pool.ts';
 import type { Request, RequestPool } from './request.ts';
 
 /** All requests that were made and are not finished, and the pool memory that belongs to them meanwhile. */
@@ -39,16 +39,20 @@ export class Live {
   }
 
   #claim(request: Request): Error | undefined {
-    const { memory, vector } = request;
-    if (memory !== -1) return this.#pool.claim(memory, request.size, isRead(request.op), this.#overlaps);
-    return vector === undefined ? undefined : this.#claimVector(request, vector);
+    const { memory, vector, view, held } = request;
+    if (memory !== -1) return this.#pool.claim(memory, request.size, isRead(request.op), held, this.#overlaps);
+    if (vector !== undefined) return this.#claimVector(request, vector);
+    // It could be another context's.
+    return view === undefined ? undefined : claimAnywhere(view, held);
   }
 
   #claimVector(request: Request, vector: readonly Uint8Array[]): Error | undefined {
     for (const [i, piece] of vector.entries()) {
       const offset = this.#pool.offsetOf(piece);
-      if (offset === -1) continue;
-      const refusal = this.#pool.claim(offset, piece.byteLength, isRead(request.op), this.#overlaps);
+      const refusal =
+        offset === -1
+          ? claimAnywhere(piece, request.held)
+          : this.#pool.claim(offset, piece.byteLength, isRead(request.op), request.held, this.#overlaps);
       if (refusal === undefined) continue;
       this.#unclaimVector(request, vector.slice(0, i));
       return refusal;
@@ -57,15 +61,17 @@ export class Live {
   }
 
   #unclaim(request: Request): void {
-    const { memory, vector } = request;
+    const { memory, vector, view } = request;
     if (memory !== -1) this.#pool.unclaim(memory, request.size, isRead(request.op));
     else if (vector !== undefined) this.#unclaimVector(request, vector);
+    else if (view !== undefined) unclaimAnywhere(view);
   }
 
   #unclaimVector(request: Request, vector: readonly Uint8Array[]): void {
     for (const piece of vector) {
       const offset = this.#pool.offsetOf(piece);
-      if (offset !== -1) this.#pool.unclaim(offset, piece.byteLength, isRead(request.op));
+      if (offset === -1) unclaimAnywhere(piece);
+      else this.#pool.unclaim(offset, piece.byteLength, isRead(request.op));
     }
   }
 

@@ -88,6 +88,49 @@ const PROPERTIES: PropertyDescriptorMap = {
   },
 };
 
+/** What the memory of a pool knows about itself. */
+class Ground extends Itself {
+  readonly #pool: Pool;
+
+  constructor(memory: ArrayBuffer, pool: Pool) {
+    super(memory);
+    this.#pool = pool;
+  }
+
+  static poolOf(memory: ArrayBufferLike): Pool | undefined {
+    return #pool in memory ? memory.#pool : undefined;
+  }
+}
+
+/**
+ * Keeps memory from being given back to the pool that it is of, of whichever context, until what this returns is called: for requests that no
+ * kernel has yet. It is no claim, so others may use it as well. Throws where it was disposed, unless it is `held` already.
+ */
+export function hold(views: readonly Uint8Array[], held = false): () => void {
+  const claimed: Uint8Array[] = [];
+  const letGo = (): void => {
+    for (const view of claimed.splice(0)) unclaimAnywhere(view);
+  };
+  for (const view of views) {
+    const refusal = claimAnywhere(view, held);
+    if (refusal !== undefined) {
+      letGo();
+      throw refusal;
+    }
+    claimed.push(view);
+  }
+  return letGo;
+}
+
+/** As {@link hold}, of one view; nothing happens to memory of no pool. Returns the error that explains a refusal. */
+export function claimAnywhere(view: Uint8Array, held: boolean): CodedError | undefined {
+  return Ground.poolOf(view.buffer)?.claim(view.byteOffset, view.byteLength, false, held, () => false);
+}
+
+export function unclaimAnywhere(view: Uint8Array): void {
+  Ground.poolOf(view.buffer)?.unclaim(view.byteOffset, view.byteLength, false);
+}
+
 /** How long a buffer is that `allocate` gave out, in bytes; -1 for any other object, also for a part of one. */
 export function knownLength(object: object): number {
   return Place.lengthOf(object);
@@ -122,6 +165,7 @@ export class Pool {
   constructor(byteLength: number, hugePages: boolean, binding: Binding) {
     this.arena = new Arena(byteLength, { hugePages }, binding);
     this.bytes = new Uint8Array(this.arena.buffer);
+    new Ground(this.arena.buffer, this);
     const total = this.arena.byteLength;
     this.copyBytes = Math.min(Math.floor(total / 4 / RUN_BYTES) * RUN_BYTES, MAX_COPY_BYTES);
     this.pieceBytes = Math.min(this.copyBytes, PART_BYTES);
@@ -208,12 +252,13 @@ export class Pool {
   /**
    * Marks a range as used by a request until `unclaim`. Memory that the kernel writes to belongs to one request alone; memory that it
    * only reads can be in several. Returns the error that explains a refusal; `overlaps` is asked where pages are shared, so that
-   * neighbours within one page do not refuse each other.
+   * neighbours within one page do not refuse each other. What is held for a request may have been disposed since.
    */
   claim(
     offset: number,
     length: number,
     exclusive: boolean,
+    held: boolean,
     overlaps: (offset: number, length: number, exclusive: boolean) => boolean,
   ): CodedError | undefined {
     const first = Math.floor(offset / RUN_BYTES);
@@ -221,7 +266,7 @@ export class Pool {
     const most = exclusive ? 0 : SHARED - 1;
     let shared = false;
     for (let page = first; page < last; page++) {
-      if (this.#owned[page] !== 1) return disposedError();
+      if (this.#owned[page] !== 1 && !held) return disposedError();
       if (this.#claims[page]! > most) shared = true;
     }
     if (shared && overlaps(offset, length, exclusive)) return busyError();

@@ -66,6 +66,8 @@ export class Request {
   flags = 0;
   /** Fail with EAGAIN rather than wait: the caller said so. */
   nowait = false;
+  /** Its memory was held since it was asked for (see hold), and may have been disposed since. */
+  held = false;
   /** It must be submitted by a thread. */
   slow = false;
   /** Where in the copy region this attempt's data is; -1 where it is not copied. */
@@ -129,6 +131,7 @@ export class Request {
     this.reqprio = 0;
     this.flags = 0;
     this.nowait = false;
+    this.held = false;
     this.slow = false;
     this.broken = false;
     this.window = -1;

@@ -24,7 +24,11 @@ export function checkView(name: string, value: unknown, or = ''): Uint8Array {
 
 export function checkViews(value: unknown): Uint8Array[] {
   if (!Array.isArray(value)) throw invalidArgType('buffers', 'an array of ArrayBufferView', value);
-  return value.map((view, i) => checkView(`buffers[${i}]`, view));
+  // By no method of the array: it may have others, and getters for elements, after which nothing may be checked or remembered.
+  const views: unknown[] = [];
+  const { length } = value;
+  for (let i = 0; i < length; i++) views.push(value[i]);
+  return views.map((view, i) => checkView(`buffers[${i}]`, view));
 }
 
 /** Memory that others may shrink or write to at any time cannot be copied from and to as a whole. */

@@ -220,14 +220,14 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
    * the fast path.
    *
    * With direct I/O a write that begins or ends between multiples of `alignment.offset` goes through the page cache, by a second descriptor
-   * and a thread, apart from direct writes within 64 KiB of it by this thread: exact, and much slower. Wait for it before you dispose
-   * its buffer.
+   * and a thread, apart from direct writes within 64 KiB of it by this thread: exact, and much slower.
    *
    * @param buffer A Buffer, TypedArray or DataView; best one of `context.allocate`. Several writes may share it.
    * @param offset First byte of the buffer to write, 0 by default.
    * @param length Bytes, by default all from `offset` on.
    * @param position First byte of the file; null (default) for the file's own position, which then moves on. A file opened for
-   * appending writes at its end whatever is given, one request after another.
+   * appending writes at its end whatever is given, one request after another; one opened for reading too (`'a+'`) has appends wait for the
+   * requests at its own position, which is where the last append ended.
    * @throws (rejects) as {@link read}; ENOSPC, EDQUOT, EFBIG; `ERR_AIO_MISALIGNED` where such a write is made and the file cannot be
    * opened a second time.
    */
@@ -248,6 +248,12 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   write<T extends NodeJS.ArrayBufferView>(buffer: T, options: WriteOptions, callback: WriteCallback<T>): void;
   write(text: string, position?: number | null, encoding?: BufferEncoding | null): Promise<WriteResult<string>>;
   write(
+    text: string,
+    position: number | null | undefined,
+    encoding: BufferEncoding | null | undefined,
+    callback: WriteCallback<string>,
+  ): void;
+  write(
     data: unknown,
     offsetOrOptions?: unknown,
     lengthOrCallback?: unknown,
@@ -261,7 +267,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     ) {
       return this.#plain(IOCB_CMD_PWRITE, data, offsetOrOptions, lengthOrCallback, position, writeShape, callback);
     }
-    if (typeof data === 'string') return this.#writeText(data, offsetOrOptions, lengthOrCallback);
+    if (typeof data === 'string') return this.#writeText(data, offsetOrOptions, lengthOrCallback, position);
     const options = isOptions(offsetOrOptions) ? (offsetOrOptions as WriteOptions) : undefined;
     const done = (options === undefined ? callback : lengthOrCallback) as Callback | undefined;
     return attempt(done, () =>
@@ -284,8 +290,14 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     options: RequestOptions,
   ): Promise<ReadVResult<T>>;
   readv<T extends readonly NodeJS.ArrayBufferView[]>(buffers: T, position: Position, callback: ReadCallback<T>): void;
-  readv(buffers: unknown, position?: unknown, rest?: unknown): Promise<unknown> | undefined {
-    return this.#vectored(IOCB_CMD_PREAD, buffers, position, rest);
+  readv<T extends readonly NodeJS.ArrayBufferView[]>(
+    buffers: T,
+    position: Position,
+    options: RequestOptions | undefined,
+    callback: ReadCallback<T>,
+  ): void;
+  readv(buffers: unknown, position?: unknown, rest?: unknown, callback?: unknown): Promise<unknown> | undefined {
+    return this.#vectored(IOCB_CMD_PREAD, buffers, position, rest, callback);
   }
 
   /**
@@ -300,8 +312,14 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     options: RequestOptions,
   ): Promise<WriteVResult<T>>;
   writev<T extends readonly NodeJS.ArrayBufferView[]>(buffers: T, position: Position, callback: WriteCallback<T>): void;
-  writev(buffers: unknown, position?: unknown, rest?: unknown): Promise<unknown> | undefined {
-    return this.#vectored(IOCB_CMD_PWRITE, buffers, position, rest);
+  writev<T extends readonly NodeJS.ArrayBufferView[]>(
+    buffers: T,
+    position: Position,
+    options: RequestOptions | undefined,
+    callback: WriteCallback<T>,
+  ): void;
+  writev(buffers: unknown, position?: unknown, rest?: unknown, callback?: unknown): Promise<unknown> | undefined {
+    return this.#vectored(IOCB_CMD_PWRITE, buffers, position, rest, callback);
   }
 
   /**
@@ -316,14 +334,13 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
   readFile(options?: ReadFileOptions | BufferEncoding | null): Promise<string | Buffer<ArrayBuffer>>;
   async readFile(options?: unknown): Promise<string | Buffer<ArrayBuffer>> {
     this.#handle.assertOpen('readFile');
-    const checked = checkReadOptions(options);
-    const { encoding, signal } = checked;
+    const { encoding, signal, into } = checkReadOptions(options);
     throwIfAborted(signal);
     let content: Buffer<ArrayBuffer> = Buffer.alloc(0);
-    await this.#transfers.readOn(signal, async (position, read) => {
+    await this.#transfers.readOn(ArrayBuffer.isView(into) ? [into] : [], signal, async (position, read) => {
       const stats = await this.#handle.with((fd) => fstat(fd));
       throwIfAborted(signal);
-      content = await readWhole(stats.isFile() ? Number(stats.size) : 0, position, checked, read);
+      content = await readWhole(stats.isFile() ? Number(stats.size) : 0, position, into, read);
       return content.byteLength;
     });
     return encoding ? content.toString(encoding) : content;
@@ -331,8 +348,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /**
    * Writes all of `data` at the file's own position, or at its end where it appends; what is beyond stays. Pieces of an iterable are
-   * written as they come; it must not wait for `truncate`, `preallocate`, `drain` or `close` of this file, which wait for it; one
-   * that is not asynchronous neither for `sync` and `datasync`.
+   * written as they come. It must not wait for `drain` and `close` of this file, which wait for it; one that is not asynchronous, but
+   * gives promises, for no request of this file.
    *
    * @param data Text, memory, or an iterable of these, asynchronous or not, such as a stream.
    * @param options {@link WriteFileOptions}, or just the encoding of text; default utf8.
@@ -349,7 +366,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /**
    * Makes everything durable that was written before this call (fsync(2)): it waits for the writes requested earlier on this AioFile; of
-   * streams, and of `writeFile` with an asynchronous iterable, for those that are under way. Its failure (EIO, ENOSPC) is final: the kernel says so once, and what was written since the last good sync is in doubt.
+   * streams, and of `writeFile` with an asynchronous iterable, for those that are under way. Its failure (EIO, ENOSPC) is final: the kernel
+   * says so once, and what was written since the last good sync is in doubt.
    */
   sync(options?: RequestOptions): Promise<void>;
   sync(callback: (error: Error | null) => void): void;
@@ -398,7 +416,7 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /**
    * Cuts the file off at `length` bytes (default 0), or extends it with zeros. It waits for all requests made earlier on this AioFile, and
-   * those made later wait for it.
+   * those made later wait for it; of `writeFile` with an asynchronous iterable that means the pieces.
    *
    * @throws (rejects) the system error of ftruncate(2): EINVAL where it is not open for writing or no regular file, EFBIG.
    */
@@ -411,8 +429,8 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /**
    * Reserves space (fallocate(2)) for `length` bytes from `offset` on, and extends the file to there: on ext4 and xfs this is what makes
-   * later writes truly asynchronous. What was not written reads as zeros. It waits for all requests made earlier on this AioFile, and those made later
-   * wait for it.
+   * later writes truly asynchronous. What was not written reads as zeros. It waits as {@link truncate} does. Where it fails with ENOSPC, what there
+   * was room for may stay.
    *
    * @param offset First byte, in bytes from 0 on.
    * @param length Bytes, at least 1.
@@ -473,6 +491,9 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   /** Reads the file line by line (`FileHandle.readLines`): `for await (const line of file.readLines())`. Options are those of {@link createReadStream}. */
   readLines(options?: ReadStreamOptions): Interface {
+    if (options?.zeroCopy) {
+      throw invalidArgValue('options.zeroCopy', 'cannot be combined with lines, which are copies', options.zeroCopy);
+    }
     return createInterface({ input: this.createReadStream(options), crlfDelay: Number.POSITIVE_INFINITY });
   }
 
@@ -561,47 +582,57 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
     const { encoding, signal, flush } = checkWriteOptions(options);
     const several = inPieces(data);
     throwIfAborted(signal);
-    const endless = typeof data === 'object' && Symbol.asyncIterator in data;
-    await this.#transfers.asOne(endless, signal, async () => {
-      if (several) await this.#writePieces(data, encoding, signal);
-      else await this.#transfers.writeAll(bytesOf(data, encoding), signal);
+    const transfers = this.#transfers;
+    // How much it is now: the memory may be gone when its turn comes.
+    const writing = (bytes: Uint8Array, length = bytes.byteLength) => {
+      return (): Promise<void> => transfers.writeAll(bytes, length, signal);
+    };
+    const writePieces = async (write: (bytes: Uint8Array) => Promise<void>): Promise<void> => {
+      for await (const piece of data as AsyncIterable<unknown>) {
+        throwIfAborted(signal);
+        await write(bytesOf(piece, encoding));
+      }
+      throwIfAborted(signal);
+    };
+    const whole = async (written: Promise<void>): Promise<void> => {
+      await written;
       // All of it is written: what else was requested need not be waited for, and may wait for this.
       if (flush) await this.#engine.command(IOCB_CMD_FSYNC, this.#target, 0, { signal }, voidShape, undefined);
-    });
-  }
-
-  async #writePieces(
-    data: Iterable<unknown> | AsyncIterable<unknown>,
-    encoding: BufferEncoding | null | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    for await (const piece of data) {
-      throwIfAborted(signal);
-      await this.#transfers.writeAll(bytesOf(piece, encoding), signal);
+    };
+    if (!several) {
+      const bytes = bytesOf(data, encoding);
+      const write = writing(bytes);
+      await transfers.asOne([bytes], signal, () => whole(write()));
+    } else if (Symbol.asyncIterator in (data as object)) {
+      const alone = (bytes: Uint8Array): Promise<void> => transfers.asOne([bytes], signal, writing(bytes));
+      await transfers.byAndBy(() => whole(writePieces(alone)));
+    } else {
+      const step = (bytes: Uint8Array): Promise<void> => transfers.holding([bytes], writing(bytes));
+      await transfers.asOne([], signal, () => whole(writePieces(step)));
     }
-    throwIfAborted(signal);
   }
 
-  #vectored(op: number, buffers: unknown, position: unknown, rest: unknown): Promise<unknown> | undefined {
-    const callback = typeof rest === 'function' ? (rest as Callback) : undefined;
-    return attempt(callback, () => this.#transfers.several(op, buffers, position, rest, callback));
-  }
-
-  async #writeText(text: string, position: unknown, encoding: unknown): Promise<WriteResult<string>> {
-    if (encoding === 'hex' && text.length % 2 !== 0) {
-      throw invalidArgValue('encoding', `is invalid for data of length ${text.length}`, encoding);
-    }
-    const bytes = Buffer.from(text, (encoding ?? 'utf8') as BufferEncoding);
-    const result = await this.#transfers.one(
-      IOCB_CMD_PWRITE,
-      bytes,
-      0,
-      bytes.byteLength,
-      position,
-      undefined,
-      undefined,
+  #vectored(
+    op: number,
+    buffers: unknown,
+    position: unknown,
+    rest: unknown,
+    last: unknown,
+  ): Promise<unknown> | undefined {
+    const [options, callback] = typeof rest === 'function' ? [undefined, rest] : [rest, last];
+    return attempt(callback as Callback | undefined, () =>
+      this.#transfers.several(op, buffers, position, options as RequestOptions, callback as Callback | undefined),
     );
-    return { bytesWritten: (result as WriteResult<Buffer>).bytesWritten, buffer: text };
+  }
+
+  #writeText(text: string, position: unknown, encoding: unknown, callback: unknown): Promise<unknown> | undefined {
+    return attempt(callback as Callback | undefined, () => {
+      if (encoding === 'hex' && text.length % 2 !== 0) {
+        throw invalidArgValue('encoding', `is invalid for data of length ${text.length}`, encoding);
+      }
+      const bytes = Buffer.from(text, (encoding ?? 'utf8') as BufferEncoding);
+      return this.#transfers.text(text, bytes, position, callback as Callback | undefined);
+    });
   }
 
   #command(op: number, name: string, options: unknown, callback: unknown): Promise<void> | undefined {

@@ -1,5 +1,5 @@
 import type { Target } from '../engine/target.ts';
-import { unlessAborted } from './waiting.ts';
+import { whenAborted } from './waiting.ts';
 
 interface Waiting {
   readonly exclusive: boolean;
@@ -36,21 +36,38 @@ export class Line {
   /** Waits until a request may go. It must count as open from before until it is over. */
   async enter(signal: AbortSignal | undefined): Promise<void> {
     if (this.free) return;
-    let waiting: Waiting | undefined;
-    const turn = new Promise<void>((go) => {
-      waiting = { exclusive: false, go };
+    // One promise, signal or not: whoever has another number of them to go through would be overtaken by those behind.
+    let leave = (): void => {};
+    const turn = new Promise<void>((go, reject) => {
+      const waiting = { exclusive: false, go };
+      this.#target.behind++;
+      this.#wait(waiting);
+      leave = whenAborted(signal, (error) => {
+        this.#leave(waiting);
+        reject(error);
+      });
     });
-    this.#target.behind++;
-    this.#wait(waiting!);
     try {
-      await unlessAborted(turn, signal);
-    } catch (error) {
-      const at = this.#waiting.indexOf(waiting!);
-      if (at !== -1) {
-        this.#waiting.splice(at, 1);
-        this.#target.behind--;
-      }
-      throw error;
+      await turn;
+    } finally {
+      leave();
+    }
+  }
+
+  #leave(waiting: Waiting): void {
+    const at = this.#waiting.indexOf(waiting);
+    if (at === -1) return;
+    this.#waiting.splice(at, 1);
+    this.#target.behind--;
+  }
+
+  /** Runs what is open for long, without being in the way of those that change the size. Requests that it makes stand in the line as any. */
+  async aside(run: () => Promise<void>): Promise<void> {
+    this.#target.behind++;
+    try {
+      await run();
+    } finally {
+      this.#target.behind--;
     }
   }
 

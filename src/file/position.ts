@@ -13,28 +13,21 @@ export class OwnPosition {
   readonly #handle: Handle;
   readonly #turns = new Turns();
   #bytes = 0;
-  #atEnd = false;
 
   constructor(handle: Handle) {
     this.#handle = handle;
-  }
-
-  /** It is where the file ends, as an append leaves it. Only the next request needs to know where that is. */
-  moveToEnd(): void {
-    this.#atEnd = true;
   }
 
   /** Where it is once the requests that were made earlier are done. */
   async current(): Promise<number> {
     return await this.#turns.take(async (before) => {
       await before;
-      return await this.#now();
+      return this.#bytes;
     });
   }
 
   moveTo(position: number): void {
     this.#bytes = position;
-    this.#atEnd = false;
   }
 
   /** Runs a request in its turn, from the position that it is given; it resolves to the bytes that it moved. */
@@ -43,14 +36,19 @@ export class OwnPosition {
   async inTurn(signal: AbortSignal | undefined, run: (position: number) => Promise<number>): Promise<number> {
     return await this.#turns.take(async (before) => {
       await unlessAborted(before, signal);
-      const moved = await run(this.#atEnd ? await this.#now() : this.#bytes);
+      const moved = await run(this.#bytes);
       this.#bytes += moved;
       return moved;
     });
   }
 
-  async #now(): Promise<number> {
-    if (this.#atEnd) this.moveTo((await this.#handle.with((fd) => fstat(fd))).size);
-    return this.#bytes;
+  /** Runs an append in its turn. The position is then where that ended: where the file ends by now, for only the kernel knows. */
+  async append(signal: AbortSignal | undefined, moves: boolean, run: () => Promise<number>): Promise<number> {
+    return await this.#turns.take(async (before) => {
+      await unlessAborted(before, signal);
+      const moved = await run();
+      if (moves && moved > 0) this.#bytes = (await this.#handle.with((fd) => fstat(fd))).size;
+      return moved;
+    });
   }
 }

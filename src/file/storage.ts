@@ -30,6 +30,8 @@ export interface Nature {
   /** The kernel does direct I/O on it now. */
   direct: boolean;
   append: boolean;
+  /** It was not opened for writing only. */
+  readable: boolean;
   /** Reads and writes return EAGAIN rather than wait (O_NONBLOCK). */
   nonblocking: boolean;
   alignment: { memory: number; offset: number };
@@ -51,6 +53,7 @@ export async function natureOf(fd: number): Promise<Nature> {
     storage,
     direct,
     append: (flags & constants.O_APPEND) !== 0,
+    readable: (flags & (constants.O_WRONLY | constants.O_RDWR)) !== constants.O_WRONLY,
     nonblocking: (flags & constants.O_NONBLOCK) !== 0,
     alignment: direct ? alignmentOf(stat, storage) : { memory: 1, offset: 1 },
   };

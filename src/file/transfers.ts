@@ -1,6 +1,8 @@
 import { constants } from 'node:os';
 import { isAborted } from '../engine/aborts.ts';
-import type { RequestOptions } from '../engine/engine.ts';
+import type { RequestOptions, StepOptions } from '../engine/engine.ts';
+import { nextTick } from '../engine/loop.ts';
+import { checkNotDisposed, hold } from '../engine/pool.ts';
 import type { Callback, Shape } from '../engine/request.ts';
 import type { Target } from '../engine/target.ts';
 import { aioError, invalidArgValue, systemError } from '../errors.ts';
@@ -22,7 +24,7 @@ interface Transfer {
   readonly bytes: number;
   /** First byte of the file; undefined for its own position. */
   readonly at: number | undefined;
-  readonly options: RequestOptions | undefined;
+  options: StepOptions | undefined;
   /** What the caller gave, and gets back. */
   readonly buffer: unknown;
   /** The memory to fill or to write, in order. */
@@ -71,8 +73,7 @@ export class Transfers {
     this.#handle.assertOpen(read ? 'read' : 'write');
     const view = checkView('buffer', buffer, read ? undefined : 'a string or ');
     // Node looks at nothing else then.
-    if (!read && view.byteLength === 0)
-      return this.#place(this.#oneOf(op, view, 0, 0, 0, undefined, buffer), writeShape, callback);
+    if (!read && view.byteLength === 0) return nothing(writeShape, buffer, callback);
     const skip = checkCount('offset', offset, Number.MAX_SAFE_INTEGER, 0);
     const wanted = length ?? Math.max(view.byteLength - skip, 0);
     // In the order in which Node looks at them: nothing to do comes first.
@@ -83,6 +84,9 @@ export class Transfers {
     const bytes = checkCount('length', wanted, Math.max(view.byteLength - skip, 0), 0);
     const at = checkPosition(position, bytes);
     const checked = checkOptions(options);
+    // Once more: the options may have getters.
+    checkNotDisposed(buffer as object);
+    if (read && bytes === 0) return nothing(readShape, buffer, callback);
     this.#mayTransfer(checked);
     const transfer = this.#oneOf(op, view, skip, bytes, at, checked, buffer);
     return this.#place(transfer, read ? readShape : writeShape, callback);
@@ -94,11 +98,11 @@ export class Transfers {
     skip: number,
     bytes: number,
     at: number | undefined,
-    options: RequestOptions | undefined,
+    options: StepOptions | undefined,
     buffer: unknown,
   ): Transfer {
     const { engine } = this.#handle;
-    return {
+    const transfer: Transfer = {
       read: op === IOCB_CMD_PREAD,
       bytes,
       at,
@@ -107,19 +111,37 @@ export class Transfers {
       // What was detached has no subarray.
       pieces: () => [view.byteLength === 0 ? view : view.subarray(skip, skip + bytes)],
       start: (target, place, shape, done) =>
-        engine.transfer(op, target, view, skip, bytes, place, options, shape, buffer, done),
+        engine.transfer(op, target, view, skip, bytes, place, transfer.options, shape, buffer, done),
     };
+    return transfer;
   }
 
-  /** Reads into or writes from several views; `rest` is the request's options or a callback. Throws what is wrong with the arguments. */
-  several(op: number, buffers: unknown, position: unknown, rest: unknown, callback: Callback | undefined): Result {
+  /** Writes text, of which these are the bytes. Throws what is wrong with the arguments. */
+  text(text: string, bytes: Uint8Array, position: unknown, callback: Callback | undefined): Result {
+    this.#handle.assertOpen('write');
+    const at = checkPosition(position, bytes.byteLength);
+    this.#mayTransfer(undefined);
+    const transfer = this.#oneOf(IOCB_CMD_PWRITE, bytes, 0, bytes.byteLength, at, undefined, text);
+    return this.#place(transfer, writeShape, callback);
+  }
+
+  /** Reads into or writes from several views. Throws what is wrong with the arguments. */
+  several(
+    op: number,
+    buffers: unknown,
+    position: unknown,
+    options: RequestOptions | undefined,
+    callback: Callback | undefined,
+  ): Result {
     const { engine } = this.#handle;
     const read = op === IOCB_CMD_PREAD;
     this.#handle.assertOpen(read ? 'readv' : 'writev');
+    const checked = checkOptions(options);
     const views = checkViews(buffers);
+    // As Node, which asks the kernel nothing then.
+    if (!read && views.length === 0) return nothing(writeVShape, buffers, callback);
     const bytes = views.reduce((sum, view) => sum + view.byteLength, 0);
     const at = checkPosition(position, bytes);
-    const checked = callback === undefined ? checkOptions(rest as RequestOptions | undefined) : undefined;
     this.#mayTransfer(checked);
     const transfer: Transfer = {
       read,
@@ -129,7 +151,7 @@ export class Transfers {
       buffer: buffers,
       pieces: () => views,
       start: (target, place, shape, done) =>
-        engine.transferVector(op, target, views, bytes, place, checked, shape, buffers, done),
+        engine.transferVector(op, target, views, bytes, place, transfer.options, shape, buffers, done),
     };
     return this.#place(transfer, read ? readVShape : writeVShape, callback);
   }
@@ -149,45 +171,59 @@ export class Transfers {
     });
   }
 
-  /** Reads from the file's own position on, in one turn, with as many reads as `run` makes; it resolves to the bytes they read. */
+  /**
+   * Reads from the file's own position on, in one turn, with as many reads as `run` makes; it resolves to the bytes they read. `memory` is what
+   * they fill, if it is known.
+   */
   async readOn(
+    memory: readonly Uint8Array[],
     signal: AbortSignal | undefined,
     run: (position: number, read: ReadOn) => Promise<number>,
   ): Promise<void> {
     this.#mayTransfer(undefined);
-    const options = signal && { signal };
+    const options = { signal, held: true };
     const steps = (position: number): Promise<number> =>
       run(position, (view, done) => {
         const transfer = this.#oneOf(IOCB_CMD_PREAD, view, 0, view.byteLength, undefined, options, view);
         return this.#at(transfer, position + done, countShape, undefined) as Promise<number>;
       });
-    await this.#pending.run(async () => {
+    await this.holding(memory, async () => {
       const { line } = this.#handle;
       if (!line.free) await line.enter(signal);
       return await this.position.inTurn(signal, steps);
     });
   }
 
-  /**
-   * Runs what makes several writes as one request. Whoever syncs waits for all of it, unless it takes its data from something that gives it by
-   * and by, and may do so for ever: then for the writes that are made.
-   */
-  async asOne(endless: boolean, signal: AbortSignal | undefined, run: () => Promise<void>): Promise<void> {
+  /** Runs what makes several writes as one request, with `memory` if it is known: whoever syncs or changes the size waits for all of it. */
+  async asOne(memory: readonly Uint8Array[], signal: AbortSignal | undefined, run: () => Promise<void>): Promise<void> {
     const { line } = this.#handle;
-    const inTurn = async (): Promise<void> => {
+    await this.holding(memory, async () => {
       // Its steps must not wait for a change of the size that waits for all of it.
       if (!line.free) await line.enter(signal);
       await run();
-    };
-    await (endless ? this.#pending.runOpen(inTurn) : this.#pending.run(inTurn));
+    });
   }
 
-  /** Writes all of it at the file's own position, or at its end where it appends, as a step of `asOne`. */
-  async writeAll(view: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * Runs what makes one request after another with data that comes by and by, perhaps for ever, and may wait for other requests of this file.
+   * Nothing waits for it but the end of the file.
+   */
+  async byAndBy(run: () => Promise<void>): Promise<void> {
+    const { target, line } = this.#handle;
+    target.hold();
+    try {
+      await line.aside(run);
+    } finally {
+      target.release();
+    }
+  }
+
+  /** Writes all of it at the file's own position, or at its end where it appends, as a step of `asOne`. The caller holds the memory, and says how much it was. */
+  async writeAll(view: Uint8Array, byteLength: number, signal: AbortSignal | undefined): Promise<void> {
     this.#mayTransfer(undefined);
-    const options = signal && { signal };
-    for (let done = 0; done < view.byteLength; ) {
-      const transfer = this.#oneOf(IOCB_CMD_PWRITE, view, done, view.byteLength - done, undefined, options, view);
+    const options = { signal, held: true };
+    for (let done = 0; done < byteLength; ) {
+      const transfer = this.#oneOf(IOCB_CMD_PWRITE, view, done, byteLength - done, undefined, options, view);
       done += (await this.#placeNow(transfer, countShape, undefined)) as number;
     }
   }
@@ -207,12 +243,7 @@ export class Transfers {
 
   /** Starts a request at its position, at the end of a file that appends, or at the file's own position. */
   #placeNow(transfer: Transfer, shape: Shape, callback: Callback | undefined): Result {
-    const { target } = this.#handle;
-    if (target.append && !transfer.read) {
-      if (transfer.at === undefined) this.position.moveToEnd();
-      if (this.#unit === 1) return transfer.start(target, 0, shape, callback);
-      return this.#run(transfer, shape, callback, () => this.#append(transfer));
-    }
+    if (this.#handle.target.append && !transfer.read) return this.#atEnd(transfer, shape, callback);
     if (transfer.at !== undefined) return this.#at(transfer, transfer.at, shape, callback);
     const { kind } = this.#nature;
     return this.#run(transfer, shape, callback, () =>
@@ -221,6 +252,18 @@ export class Transfers {
         (position) => this.#at(transfer, kind === 'stream' ? 0 : position, countShape, undefined) as Promise<number>,
       ),
     );
+  }
+
+  /** Starts an append. Who cannot read the file cannot see where its own position is: then nothing needs to wait for that. */
+  #atEnd(transfer: Transfer, shape: Shape, callback: Callback | undefined): Result {
+    if (this.#nature.readable) {
+      const moves = transfer.at === undefined;
+      return this.#run(transfer, shape, callback, () =>
+        this.position.append(transfer.options?.signal, moves, () => this.#append(transfer)),
+      );
+    }
+    if (this.#unit === 1) return transfer.start(this.#handle.target, 0, shape, callback);
+    return this.#run(transfer, shape, callback, () => this.#append(transfer));
   }
 
   /** Starts a request at a place, by direct I/O as far as that can begin and end there. */
@@ -235,16 +278,31 @@ export class Transfers {
     return this.#run(transfer, shape, callback, write);
   }
 
-  /** Runs what has several steps as one request. */
+  /** Runs what waits or has several steps as one request. */
   #run(transfer: Transfer, shape: Shape, callback: Callback | undefined, steps: () => Promise<number>): Result {
-    const { buffer } = transfer;
-    if (callback === undefined) return this.#shaped(shape, buffer, steps);
-    callBackWith(callback, this.#pending.run(steps), buffer);
+    if (callback === undefined) return this.#shaped(transfer, shape, steps);
+    callBackWith(callback, this.#inSteps(transfer, steps), transfer.buffer);
     return undefined;
   }
 
-  async #shaped(shape: Shape, buffer: unknown, steps: () => Promise<number>): Promise<unknown> {
-    return shape(await this.#pending.run(steps), buffer);
+  async #shaped(transfer: Transfer, shape: Shape, steps: () => Promise<number>): Promise<unknown> {
+    return shape(await this.#inSteps(transfer, steps), transfer.buffer);
+  }
+
+  async #inSteps(transfer: Transfer, steps: () => Promise<number>): Promise<number> {
+    const { held } = transfer.options ?? {};
+    transfer.options = { ...transfer.options, held: true };
+    return await this.holding(transfer.pieces(), steps, held);
+  }
+
+  /** Runs what is pending, and keeps its memory from being given back meanwhile: no request of the engine claims it yet. */
+  async holding<T>(memory: readonly Uint8Array[], run: () => Promise<T>, held?: boolean): Promise<T> {
+    const letGo = hold(memory, held);
+    try {
+      return await this.#pending.run(run);
+    } finally {
+      letGo();
+    }
   }
 
   // ---- Where direct I/O cannot begin or end --------------------------------------------------------------------------------
@@ -290,10 +348,11 @@ export class Transfers {
   }
 
   /**
-   * Appends, one after another. Only the kernel knows where the file ends when one is carried out: if not where direct I/O can begin, it
+   * Appends, where direct I/O must, one after another. Only the kernel knows where the file ends when one is carried out: if not where direct I/O can begin, it
    * answers EINVAL.
    */
   async #append(transfer: Transfer): Promise<number> {
+    if (this.#unit === 1) return (await transfer.start(this.#handle.target, 0, countShape, undefined)) as number;
     return await this.#appends.take(async (before) => {
       await unlessAborted(before, transfer.options?.signal);
       if (transfer.bytes % this.#unit === 0) {
@@ -359,4 +418,11 @@ export class Transfers {
         '{ nowait: true } will do as well',
     );
   }
+}
+
+/** What is asked for nothing comes to, without the kernel. */
+function nothing(shape: Shape, buffer: unknown, callback: Callback | undefined): Result {
+  if (callback === undefined) return Promise.resolve(shape(0, buffer));
+  nextTick(callback, null, 0, buffer);
+  return undefined;
 }

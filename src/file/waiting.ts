@@ -3,22 +3,29 @@ import type { Target } from '../engine/target.ts';
 
 const waits = new Aborts<() => void>((stop) => stop());
 
+/** Calls back with an AbortError when the signal says to stop, perhaps at once. Whoever no longer waits calls what this returns. */
+export function whenAborted(signal: AbortSignal | undefined, callback: (error: Error) => void): () => void {
+  if (signal === undefined) return () => {};
+  const stop = (): void => callback(abortError(signal));
+  if (isAborted(signal)) stop();
+  else waits.add(signal, stop);
+  return () => waits.remove(signal, stop);
+}
+
 /** Waits, unless the signal says to stop: then it rejects at once. */
 export async function unlessAborted(before: Promise<unknown>, signal: AbortSignal | undefined): Promise<void> {
   if (signal === undefined) {
     await before;
     return;
   }
-  let stop = (): void => {};
+  let leave = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(abortError(signal));
-    if (isAborted(signal)) stop();
-    else waits.add(signal, stop);
+    leave = whenAborted(signal, reject);
   });
   try {
     await Promise.race([aborted, before]);
   } finally {
-    waits.remove(signal, stop);
+    leave();
   }
 }
 
@@ -47,20 +54,12 @@ export class Pending {
       end = resolve;
     });
     this.#all.add(over);
-    try {
-      return await this.runOpen(what);
-    } finally {
-      this.#all.delete(over);
-      end();
-    }
-  }
-
-  /** Runs it as open, but not as pending. */
-  async runOpen<T>(what: () => Promise<T>): Promise<T> {
     this.#target.hold();
     try {
       return await what();
     } finally {
+      this.#all.delete(over);
+      end();
       this.#target.release();
     }
   }

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { Abortable } from 'node:events';
 import type { ObjectEncodingOptions } from 'node:fs';
+import { hold } from '../engine/pool.ts';
 import { fileTooLarge, invalidArgType, invalidArgValue } from '../errors.ts';
 import { checkEncoding, checkSignal, checkView, VIEWS } from './arguments.ts';
 
@@ -34,30 +35,45 @@ const MAX_BYTES = 2 ** 31 - 1;
 const UNKNOWN_BYTES = 65536;
 const MOST_UNKNOWN_BYTES: number = 8 * 1024 * 1024;
 
+// What options say is taken once: they are their user's to change, and may have getters.
+
+/** The memory that a file is to be read into, or who gives it once the size is known. */
+export type Into = Uint8Array | ((size: number) => unknown) | undefined;
+
 /** The options of `readFile`, which may be just the encoding. Throws as Node does. */
-export function checkReadOptions(options: unknown): ReadFileOptions {
-  const checked = checkWholeOptions<ReadFileOptions>(options);
-  const { buffer } = checked;
-  if (buffer === undefined || typeof buffer === 'function' || ArrayBuffer.isView(buffer)) return checked;
-  throw invalidArgType('options.buffer', `a function or ${VIEWS}`, buffer);
+export function checkReadOptions(options: unknown): WholeOptions & { into: Into } {
+  const given = optionsOf<ReadFileOptions>(options);
+  const checked = checkWholeOptions(given);
+  const { buffer } = given;
+  if (buffer === undefined || typeof buffer === 'function') return { ...checked, into: buffer };
+  return { ...checked, into: checkView('options.buffer', buffer, 'a function or ') };
 }
 
 /** The same of `writeFile`. */
-export function checkWriteOptions(options: unknown): WriteFileOptions {
-  const checked = checkWholeOptions<WriteFileOptions>(options);
-  const { flush } = checked;
-  if (flush === undefined || flush === null || typeof flush === 'boolean') return checked;
+export function checkWriteOptions(options: unknown): WholeOptions & { flush: boolean } {
+  const given = optionsOf<WriteFileOptions>(options);
+  const checked = checkWholeOptions(given);
+  const { flush } = given;
+  if (flush === undefined || flush === null || typeof flush === 'boolean') return { ...checked, flush: flush === true };
   throw invalidArgType('options.flush', 'of type boolean', flush);
 }
 
-function checkWholeOptions<T extends ObjectEncodingOptions & Abortable>(options: unknown): T {
-  if (options === undefined || options === null || typeof options === 'function') return {} as T;
-  const given = (typeof options === 'string' ? { encoding: options } : options) as T;
+interface WholeOptions {
+  encoding: BufferEncoding | null | undefined;
+  signal: AbortSignal | undefined;
+}
+
+function optionsOf<T extends object>(options: unknown): Partial<T> {
+  if (options === undefined || options === null || typeof options === 'function') return {};
+  const given = typeof options === 'string' ? { encoding: options } : options;
   if (typeof given !== 'object') throw invalidArgType('options', 'of type string or an instance of Object', options);
-  const { encoding, signal } = given;
+  return given as Partial<T>;
+}
+
+function checkWholeOptions({ encoding, signal }: Partial<WholeOptions>): WholeOptions {
   checkEncoding(encoding);
   checkSignal(signal);
-  return given;
+  return { encoding, signal };
 }
 
 /** Reads on, `done` bytes after where it began: how many bytes; 0 at the end of the file. */
@@ -70,17 +86,22 @@ export type ReadOn = (view: Uint8Array, done: number) => Promise<number>;
 export async function readWhole(
   size: number,
   position: number,
-  options: ReadFileOptions,
+  into: Into,
   read: ReadOn,
 ): Promise<Buffer<ArrayBuffer>> {
   if (size > MAX_BYTES) throw fileTooLarge(size);
-  const given = givenBuffer(options, size);
+  const given = givenBuffer(into, size);
   if (given === undefined) return size > position ? await filled(size - position, read) : await collected(read);
-  const total = await fill(size > 0 ? given.subarray(0, size) : given, 0, read);
-  if (size === 0 && total === given.byteLength && (await read(Buffer.allocUnsafeSlow(1), total)) > 0) {
-    throw invalidArgValue(bufferName(options), 'is too small to contain the entire file', total);
+  const letGo = hold([given], typeof into !== 'function');
+  try {
+    const total = await fill(size > 0 ? given.subarray(0, size) : given, 0, read);
+    if (size === 0 && total === given.byteLength && (await read(Buffer.allocUnsafeSlow(1), total)) > 0) {
+      throw invalidArgValue(bufferName(into), 'is too small to contain the entire file', total);
+    }
+    return given.subarray(0, total);
+  } finally {
+    letGo();
   }
-  return given.subarray(0, total);
 }
 
 async function filled(bytes: number, read: ReadOn): Promise<Buffer<ArrayBuffer>> {
@@ -112,20 +133,16 @@ async function fill(view: Buffer, done: number, read: ReadOn): Promise<number> {
   return total;
 }
 
-function bufferName({ buffer }: ReadFileOptions): string {
-  return typeof buffer === 'function' ? 'options.buffer().byteLength' : 'options.buffer.byteLength';
+function bufferName(into: Into): string {
+  return typeof into === 'function' ? 'options.buffer().byteLength' : 'options.buffer.byteLength';
 }
 
 /** The memory that the caller wants filled; undefined where there is none. Throws where it is none, or too short. */
-function givenBuffer(options: ReadFileOptions, size: number): Buffer<ArrayBuffer> | undefined {
-  const { buffer } = options;
-  if (buffer === undefined) return undefined;
-  const view =
-    typeof buffer === 'function'
-      ? checkView('options.buffer()', buffer(size))
-      : checkView('options.buffer', buffer, 'a function or ');
+function givenBuffer(into: Into, size: number): Buffer<ArrayBuffer> | undefined {
+  if (into === undefined) return undefined;
+  const view = typeof into === 'function' ? checkView('options.buffer()', into(size)) : into;
   if (size > view.byteLength) {
-    throw invalidArgValue(bufferName(options), `is smaller than the file size of ${size} bytes`, view.byteLength);
+    throw invalidArgValue(bufferName(into), `is smaller than the file size of ${size} bytes`, view.byteLength);
   }
   // Memory that is shared was refused.
   return Buffer.from(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength);

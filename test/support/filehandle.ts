@@ -14,7 +14,7 @@ type Call = (file: Loose) => Promise<unknown>;
 export const differences = {
   position:
     "Requests without a position use a position of the AioFile's own, which begins at 0, moves on by what each of them has transferred, " +
-    "and is the file's end after an append; such requests go one after another. The kernel keeps another one with the descriptor, " +
+    'and is where the file ends right after an append; such requests go one after another. The kernel keeps another one with the descriptor, ' +
     'which `fs` and `FileHandle` use and kaio neither reads nor moves, for an asynchronous request always says where. A program that ' +
     'uses both on one descriptor passes positions.',
   bigint:
@@ -156,7 +156,11 @@ const reads: Case[] = [
   ...group(
     'read',
     'a file that cannot be read',
-    { 'read(buffer)': (file) => file['read']!(fresh(10), 0, 10, 0), 'readFile()': (file) => file['readFile']!() },
+    {
+      'read(buffer)': (file) => file['read']!(fresh(10), 0, 10, 0),
+      'of nothing': (file) => file['read']!(fresh(10), 0, 0, 0),
+      'readFile()': (file) => file['readFile']!(),
+    },
     { flags: 'a' },
   ),
   ...group('readv', 'readv(buffers, position)', {
@@ -262,6 +266,10 @@ const writes: Case[] = [
       'write(buffer)': (file) => file['write']!(digits(), 0, 10, 0),
       'writeFile(data)': (file) => file['writeFile']!('text'),
       'an odd place': (file) => file['write']!(digits(), 0, 3, 7),
+      'an empty buffer': (file) => file['write']!(empty),
+      'nothing of a buffer': (file) => file['write']!(digits(), 0, 0, 0),
+      'an empty text': (file) => file['write']!(''),
+      'writev([])': (file) => file['writev']!([]),
     },
     { flags: 'r' },
   ),
@@ -277,6 +285,14 @@ const writes: Case[] = [
         await file['write']!('two'),
       ],
       'writev(buffers, 0)': (file) => file['writev']!([digits(), digits()], 0),
+      'after a read': async (file) => [
+        await file['read']!(fresh(3)),
+        await file['write']!(empty),
+        await file['writev']!([]),
+        await file['read']!(fresh(3)),
+        await file['write']!('abc'),
+        await file['read']!(fresh(3)),
+      ],
       'writeFile(data)': (file) => file['writeFile']!('text'),
     },
     { flags: 'a+' },

@@ -124,3 +124,21 @@ test('callbacks may make requests, and have all of them answered', async () => {
   expect(left).toBe(0);
   await file.close();
 });
+
+test('a callback is the last argument, also behind options and behind an encoding', async () => {
+  const file = await context.open(path, 'w+', { direct: false });
+  const called = (run: (callback: (...given: unknown[]) => void) => unknown): Promise<unknown[]> =>
+    new Promise((resolve) => expect(run((...given) => resolve(given))).toBeUndefined());
+  expect(await called((callback) => file.write('c3bc', 0, 'hex', callback))).toEqual([null, 2, 'c3bc']);
+  expect(await called((callback) => file.write('abc', 0, 'hex', callback))).toMatchObject([
+    { code: 'ERR_INVALID_ARG_VALUE' },
+  ]);
+  const buffers = [Buffer.from('ab'), Buffer.from('cd')];
+  expect(await called((callback) => file.writev(buffers, 2, { dsync: true }, callback))).toEqual([null, 4, buffers]);
+  const into = [Buffer.alloc(6)];
+  expect(await called((callback) => file.readv(into, 0, undefined, callback))).toEqual([null, 6, into]);
+  expect(into[0]?.toString()).toBe('\u00fcabcd');
+  const aborted = { signal: AbortSignal.abort() };
+  expect(await called((callback) => file.readv(into, 0, aborted, callback))).toMatchObject([{ code: 'ABORT_ERR' }]);
+  await file.close();
+});

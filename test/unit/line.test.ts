@@ -133,7 +133,7 @@ describe.each([false, 'auto'] as const)('direct: %s', (direct) => {
   });
 
   test.each([false, true])(
-    'they wait for the whole of a writeFile, and its steps not for them (flush: %s)',
+    'they come between the pieces of a writeFile that come by and by, and after all of one that is given at once (flush: %s)',
     async (flush) => {
       const file = await open();
       const calls: Promise<unknown>[] = [];
@@ -152,6 +152,62 @@ describe.each([false, 'auto'] as const)('direct: %s', (direct) => {
       await file.close();
     },
   );
+
+  test('an iterable whose data is written may wait for other requests of the file beside them', async () => {
+    const file = await open();
+    const read: number[] = [];
+    async function* pieces(): AsyncGenerator<string> {
+      for (const piece of ['one ', 'two ', 'three']) {
+        yield piece;
+        read.push((await file.read(Buffer.alloc(100), 0, 100, 0)).bytesRead);
+      }
+    }
+    const written = file.writeFile(pieces());
+    const changes: Promise<void>[] = [];
+    for (let i = 0; i < 20; i++) {
+      changes.push(file.truncate(50));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all([written, ...changes]);
+    expect(read.length).toBe(3);
+    expect(readFileSync(path, 'latin1')).toBe('one two three'.padEnd(50, '\0'));
+    await file.close();
+  });
+
+  test.each(['w+', 'a+'])(
+    'requests behind them come in the order in which they were made, with a signal or not (%s)',
+    async (flags) => {
+      const file = await context.open(path, flags, { direct });
+      const { signal } = new AbortController();
+      const write = (text: string, options: { signal?: AbortSignal }) => file.write(Buffer.from(text), options);
+      for (let round = 0; round < 5; round++) {
+        await file.truncate(0);
+        const begin = (await file.stat()).size;
+        const ended = await Promise.all([
+          file.truncate(0),
+          write('first ', { signal }),
+          write('second ', {}),
+          file.writeFile('third ', { signal }),
+          write('fourth', { signal }),
+        ]);
+        expect([begin, ended.length]).toEqual([0, 5]);
+        expect(readFileSync(path, 'latin1').replaceAll('\0', '')).toBe('first second third fourth');
+      }
+      await file.close();
+    },
+  );
+
+  test('memory that goes away while a writeFile waits for them is no success', async () => {
+    const file = await open();
+    const bytes = new Uint8Array(10).fill(65);
+    const truncated = file.truncate(0);
+    const written = outcomeOf(() => file.writeFile(bytes));
+    structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+    expect(await written).toBe('EFAULT');
+    await truncated;
+    expect(statSync(path).size).toBe(0);
+    await file.close();
+  });
 
   test('a request that is aborted while it waits for them is over, and holds nobody up', async () => {
     const file = await open();

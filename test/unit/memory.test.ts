@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { AioContext } from '../../src/index.ts';
+import { AioContext, type AioFile, type PoolBuffer } from '../../src/index.ts';
 import { block } from '../support/blocker.ts';
 import { directSkip } from '../support/direct.ts';
 import { outcomeOf, submitted } from '../support/outcome.ts';
@@ -547,4 +547,123 @@ test('a context that closes with buffers handed out leaves them readable', async
   await short.close();
   expect(buffer.every((byte) => byte === 5)).toBe(true);
   buffer[Symbol.dispose]();
+});
+
+describe('memory that is disposed while its request waits', () => {
+  /** Disposes a buffer and has somebody else take its memory. */
+  function successor(buffer: PoolBuffer, of = context): PoolBuffer {
+    const { byteOffset, length } = buffer;
+    buffer[Symbol.dispose]();
+    const next = of.allocate(length).fill('s');
+    if (next.byteOffset !== byteOffset) return next;
+    throw new Error('its memory was given away');
+  }
+
+  type Call = (file: AioFile, buffer: PoolBuffer) => Promise<unknown>;
+  const behind =
+    (call: Call): Call =>
+    (file, buffer) => {
+      const before = file.preallocate(0, 1);
+      return Promise.all([call(file, buffer), before]);
+    };
+
+  test.each<[string, Call]>([
+    ['at the own position, behind another', (file, into) => Promise.all([file.read(), file.read(into, 0, 4096)])],
+    ['behind a change of the size', behind((file, into) => file.read(into, 0, 4096, 0))],
+    ['behind a change of the size, of several buffers', behind((file, into) => file.readv([into], 0))],
+    ['of the whole file', (file, into) => file.readFile({ buffer: into.subarray(0) })],
+    [
+      'of the whole file, behind a change of the size',
+      behind((file, into) => file.readFile({ buffer: into.subarray(0) })),
+    ],
+  ])('takes what is read %s, and is given back then', async (_name, read) => {
+    writeFileSync(path, Buffer.alloc(65536, 'r').subarray(0, _name.includes('whole') ? 4096 : 65536));
+    const file = await open();
+    const { freeBytes } = context.stats();
+    const buffer = context.allocate(4096);
+    const view = buffer.subarray(0);
+    const reading = read(file, buffer);
+    const other = successor(buffer);
+    await reading;
+    expect([view.toString(), other.toString()]).toEqual(['r'.repeat(4096), 's'.repeat(4096)]);
+    other[Symbol.dispose]();
+    expect(context.stats().freeBytes).toBe(freeBytes);
+    await file.close();
+  });
+
+  test.each<[string, Call]>([
+    ['behind a change of the size', behind((file, from) => file.write(from, 0, 4096, 0))],
+    ['behind a change of the size, all of it', behind((file, from) => file.writeFile(from.subarray(0)))],
+    ['where direct I/O cannot begin', (file, from) => file.write(from, 0, 4096, 1)],
+  ])('is what is written %s', async (_name, write) => {
+    writeFileSync(path, '');
+    const file = await open();
+    const { freeBytes } = context.stats();
+    const buffer = context.allocate(4096).fill('w');
+    const writing = write(file, buffer);
+    const other = successor(buffer);
+    await writing;
+    expect(readFileSync(path, 'latin1').slice(-4096)).toBe('w'.repeat(4096));
+    other[Symbol.dispose]();
+    expect(context.stats().freeBytes).toBe(freeBytes);
+    await file.close();
+  });
+
+  test('is refused for a new request meanwhile', async () => {
+    const file = await open();
+    const buffer = context.allocate(4096);
+    const view = buffer.subarray(0);
+    const changed = file.preallocate(0, 1);
+    const reading = file.read(buffer, 0, 4096, 0);
+    buffer[Symbol.dispose]();
+    expect(await outcomeOf(() => file.read(buffer, 0, 4096, 0))).toBe('ERR_AIO_BUFFER_DISPOSED');
+    expect(await outcomeOf(() => file.read(view, 0, 4096, 0))).toBe('ERR_AIO_BUFFER_DISPOSED');
+    await Promise.all([changed, reading]);
+    await file.close();
+  });
+
+  test('is kept where it is of another context', async () => {
+    const other = new AioContext({ memory: 1 << 20 });
+    const { freeBytes } = other.stats();
+    const file = await open();
+    for (const read of [
+      (_: AioFile, into: PoolBuffer) => file.read(into, 0, 4096, 4096),
+      (_: AioFile, into: PoolBuffer) => file.read(into.subarray(0), 0, 4096, 4096),
+      (_: AioFile, into: PoolBuffer) => file.readv([into], 4096),
+      behind((_, into) => file.read(into, 0, 4096, 4096)),
+    ]) {
+      const buffer = other.allocate(4096);
+      const view = buffer.subarray(0);
+      const reading = read(file, buffer);
+      const next = successor(buffer, other);
+      await reading;
+      expect(view.equals(content.subarray(4096, 8192))).toBe(true);
+      next[Symbol.dispose]();
+      expect(other.stats().freeBytes).toBe(freeBytes);
+      expect(await outcomeOf(() => file.read(view, 0, 4096, 0))).toBe('ERR_AIO_BUFFER_DISPOSED');
+    }
+    await Promise.all([file.close(), other.close()]);
+  });
+
+  test('by a getter among the options is refused', async () => {
+    const file = await open();
+    for (const call of ['read', 'write'] as const) {
+      const buffer = context.allocate(4096);
+      let other: PoolBuffer | undefined;
+      const options = {
+        position: 0,
+        get signal(): undefined {
+          buffer[Symbol.dispose]();
+          other ??= context.allocate(4096);
+          return undefined;
+        },
+      };
+      expect(await outcomeOf(() => (call === 'read' ? file.read(buffer, options) : file.write(buffer, options)))).toBe(
+        'ERR_AIO_BUFFER_DISPOSED',
+      );
+      expect(other?.every((byte) => byte === 0)).toBe(true);
+      other?.[Symbol.dispose]();
+    }
+    await file.close();
+  });
 });

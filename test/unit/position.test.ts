@@ -1,7 +1,8 @@
 // Where a request goes that is given no position, and where one goes that is.
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { appendFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
-import { AioContext } from '../../src/index.ts';
+import { AioContext, type AioFile } from '../../src/index.ts';
 import { block } from '../support/blocker.ts';
 import { outcomeOf } from '../support/outcome.ts';
 import { scratchFolder } from '../support/scratch.ts';
@@ -77,6 +78,52 @@ describe('the own position', () => {
     await Promise.all(all);
     expect(order.indexOf('placed')).toBeLessThan(2);
     await small.close();
+  });
+});
+
+describe('the own position of a file that appends', () => {
+  const appending = (): Promise<AioFile> => context.open(path, 'a+', { direct: false });
+  const own = (file: AioFile): Promise<string> => text(file.read(Buffer.alloc(100)));
+
+  test('is where its requests have come in the order in which they were made', async () => {
+    const file = await appending();
+    const all = [
+      text(file.read(Buffer.alloc(3))),
+      text(file.read(Buffer.alloc(3))),
+      file.write('abc').then(() => ''),
+      own(file),
+    ];
+    expect(await Promise.all(all)).toEqual(['012', '345', '', '']);
+    await file.close();
+  });
+
+  test('stays where it is for what appends nothing', async () => {
+    const file = await appending();
+    await file.write(Buffer.from('abc'), 0, 0);
+    await file.writev([]);
+    expect(await outcomeOf(() => file.write(Buffer.from('z'), { signal: AbortSignal.abort() }))).toBe('ABORT_ERR');
+    await file.write(Buffer.from('at a position'), 0, 2, 5);
+    expect(await own(file)).toBe('0123456789at');
+    await file.close();
+  });
+
+  test('is where its append ended, whoever appends after that', async () => {
+    const file = await appending();
+    await file.write('abc');
+    appendFileSync(path, 'DEF');
+    expect(await own(file)).toBe('DEF');
+    await file.close();
+  });
+
+  test('is the end after a stream has written', async () => {
+    for (const bytes of [10, 4096, 10_000]) {
+      const file = await appending();
+      const stream = file.createWriteStream({ autoClose: false, highWaterMark: 4096 });
+      stream.end(Buffer.alloc(bytes, 'x'));
+      await once(stream, 'finish');
+      expect(await own(file)).toBe('');
+      await file.close();
+    }
   });
 });
 

@@ -340,6 +340,8 @@ test('wrong options are refused as Node refuses them', async () => {
   const create = (options: object) => outcomeOf(() => file.createReadStream(options));
   expect(await create({ start: -1 })).toBe('ERR_OUT_OF_RANGE');
   expect(await create({ start: 'x' })).toBe('ERR_INVALID_ARG_TYPE');
+  expect(await create({ start: null })).toBe('ERR_INVALID_ARG_TYPE');
+  for (const start of [undefined, 5]) expect(await create({ start, end: null })).toBe('ERR_INVALID_ARG_TYPE');
   expect(await create({ start: 5, end: 4 })).toBe('ERR_OUT_OF_RANGE');
   expect(await create({ highWaterMark: -1 })).toBe('ERR_OUT_OF_RANGE');
   expect(await create({ inFlight: 0 })).toBe('ERR_OUT_OF_RANGE');
@@ -352,4 +354,22 @@ test('an empty file and a start behind the end give nothing', async () => {
   writeFileSync(`${folder}/empty`, '');
   expect(await text((await context.open(`${folder}/empty`, 'r', { direct: 'auto' })).createReadStream())).toBe('');
   expect(await text(await streamed({ start: BYTES + 5 }))).toBe('');
+});
+
+test('no options are as good as none, and a beginning beyond every file is its end', async () => {
+  const file = await opened();
+  expect((await whole(file.createReadStream(null as never))).equals(content)).toBe(true);
+  for (const start of [2 ** 53 - 1, 2 ** 53 - 4096]) expect(await text(await streamed({ start }))).toBe('');
+});
+
+test('a highWaterMark that no memory has is allowed, and means a chunk as large as may be', async () => {
+  const chunks: number[] = [];
+  for await (const chunk of await streamed({ highWaterMark: 2 ** 40 })) chunks.push(chunk.length);
+  expect(chunks).toEqual([BYTES]);
+});
+
+test('lines are not had without a copy', async () => {
+  const file = await opened();
+  expect(() => file.readLines({ zeroCopy: true })).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_VALUE' }));
+  await file.close();
 });

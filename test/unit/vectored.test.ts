@@ -142,3 +142,57 @@ test('a callback takes the place of the promise', async () => {
   expect(called.filter((value) => value === buffers)).toHaveLength(2);
   await file.close();
 });
+
+describe('an array that is not what it looks like', () => {
+  const opened = () => context.open(path, 'r', { direct: 'auto' });
+
+  test('with holes is refused as Node refuses it, and keeps no memory', async () => {
+    const file = await opened();
+    const { freeBytes } = context.stats();
+    const buffer = context.allocate(4096);
+    const holes: Buffer[] = [buffer];
+    holes[2] = Buffer.alloc(1);
+    expect(await outcomeOf(() => file.readv(holes, 0))).toBe('ERR_INVALID_ARG_TYPE');
+    buffer[Symbol.dispose]();
+    expect(context.stats().freeBytes).toBe(freeBytes);
+    await file.close();
+  });
+
+  test('with methods of its own has its elements taken, once, and nothing else', async () => {
+    const file = await opened();
+    const [mine, other] = [context.allocate(4096), context.allocate(4096)];
+    const seen = [mine];
+    function Strange(): Buffer[] {
+      return seen;
+    }
+    const strange = Object.assign([mine], { constructor: { [Symbol.species]: Strange } });
+    for (const list of [Object.assign([mine], { map: () => seen }), strange]) {
+      mine.fill(0);
+      const reading = file.readv(list, 0);
+      seen[0] = other;
+      await reading;
+      expect(mine.equals(content.subarray(0, 4096))).toBe(true);
+      expect(other.every((byte) => byte === 0)).toBe(true);
+      seen[0] = mine;
+    }
+    dispose(mine);
+    dispose(other);
+    await file.close();
+  });
+
+  test('with a getter that disposes what came before it is refused', async () => {
+    const file = await opened();
+    const buffer = context.allocate(4096);
+    const get = (): Buffer => {
+      dispose(buffer);
+      other ??= context.allocate(4096);
+      return Buffer.alloc(1);
+    };
+    let other: Buffer | undefined;
+    const list = Object.defineProperty([buffer, buffer], 1, { get });
+    expect(await outcomeOf(() => file.readv(list, 0))).toBe('ERR_AIO_BUFFER_DISPOSED');
+    expect(other?.every((byte) => byte === 0)).toBe(true);
+    if (other !== undefined) dispose(other);
+    await file.close();
+  });
+});

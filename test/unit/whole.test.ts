@@ -4,7 +4,7 @@ import { readWhole } from '../../src/file/whole.ts';
 test('a file whose size nobody knows is read in ever larger pieces, to its end', async () => {
   const asked: number[] = [];
   const size = 1_000_000;
-  const whole = await readWhole(0, 0, {}, async (view, done) => {
+  const whole = await readWhole(0, 0, undefined, async (view, done) => {
     asked.push(view.byteLength);
     const bytes = Math.min(view.byteLength, size - done);
     view.fill(7, 0, bytes);
@@ -19,7 +19,7 @@ test('a file whose size nobody knows is read in ever larger pieces, to its end',
 test('a file that never ends is too large, and does not take all the memory', async () => {
   let most = 0;
   // Nothing is written: the pieces take no memory.
-  const endless = readWhole(0, 0, {}, async (view, done) => {
+  const endless = readWhole(0, 0, undefined, async (view, done) => {
     most = Math.max(most, done + view.byteLength);
     return view.byteLength;
   });
