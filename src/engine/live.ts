@@ -1,5 +1,5 @@
 import { isRead } from './policy.ts';
-import { claimAnywhere, type Pool, unclaimAnywhere } from './pool.ts';
+import { claimElsewhere, type Pool, unclaimElsewhere } from './pool.ts';
 import type { Request, RequestPool } from './request.ts';
 
 /** All requests that were made and are not finished, and the pool memory that belongs to them meanwhile. */
@@ -43,7 +43,7 @@ export class Live {
     if (memory !== -1) return this.#pool.claim(memory, request.size, isRead(request.op), held, this.#overlaps);
     if (vector !== undefined) return this.#claimVector(request, vector);
     // It could be another context's.
-    return view === undefined ? undefined : claimAnywhere(view, held);
+    return view === undefined ? undefined : claimElsewhere(view, held);
   }
 
   #claimVector(request: Request, vector: readonly Uint8Array[]): Error | undefined {
@@ -51,7 +51,7 @@ export class Live {
       const offset = this.#pool.offsetOf(piece);
       const refusal =
         offset === -1
-          ? claimAnywhere(piece, request.held)
+          ? claimElsewhere(piece, request.held)
           : this.#pool.claim(offset, piece.byteLength, isRead(request.op), request.held, this.#overlaps);
       if (refusal === undefined) continue;
       this.#unclaimVector(request, vector.slice(0, i));
@@ -64,13 +64,13 @@ export class Live {
     const { memory, vector, view } = request;
     if (memory !== -1) this.#pool.unclaim(memory, request.size, isRead(request.op));
     else if (vector !== undefined) this.#unclaimVector(request, vector);
-    else if (view !== undefined) unclaimAnywhere(view);
+    else if (view !== undefined) unclaimElsewhere(view);
   }
 
   #unclaimVector(request: Request, vector: readonly Uint8Array[]): void {
     for (const piece of vector) {
       const offset = this.#pool.offsetOf(piece);
-      if (offset === -1) unclaimAnywhere(piece);
+      if (offset === -1) unclaimElsewhere(piece);
       else this.#pool.unclaim(offset, piece.byteLength, isRead(request.op));
     }
   }

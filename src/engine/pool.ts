@@ -122,13 +122,24 @@ export function hold(views: readonly Uint8Array[], held = false): () => void {
   return letGo;
 }
 
-/** As {@link hold}, of one view; nothing happens to memory of no pool. Returns the error that explains a refusal. */
-export function claimAnywhere(view: Uint8Array, held: boolean): CodedError | undefined {
+function claimAnywhere(view: Uint8Array, held: boolean): CodedError | undefined {
   return Ground.poolOf(view.buffer)?.claim(view.byteOffset, view.byteLength, false, held, () => false);
 }
 
-export function unclaimAnywhere(view: Uint8Array): void {
+function unclaimAnywhere(view: Uint8Array): void {
   Ground.poolOf(view.buffer)?.unclaim(view.byteOffset, view.byteLength, false);
+}
+
+/** How many there ever were: while there is one, nobody needs to ask whether memory is of another. */
+let pools = 0;
+
+/** As {@link hold}, of one view that is not of the pool that asks. Returns the error that explains a refusal. */
+export function claimElsewhere(view: Uint8Array, held: boolean): CodedError | undefined {
+  return pools > 1 ? claimAnywhere(view, held) : undefined;
+}
+
+export function unclaimElsewhere(view: Uint8Array): void {
+  if (pools > 1) unclaimAnywhere(view);
 }
 
 /** How long a buffer is that `allocate` gave out, in bytes; -1 for any other object, also for a part of one. */
@@ -166,6 +177,7 @@ export class Pool {
     this.arena = new Arena(byteLength, { hugePages }, binding);
     this.bytes = new Uint8Array(this.arena.buffer);
     new Ground(this.arena.buffer, this);
+    pools++;
     const total = this.arena.byteLength;
     this.copyBytes = Math.min(Math.floor(total / 4 / RUN_BYTES) * RUN_BYTES, MAX_COPY_BYTES);
     this.pieceBytes = Math.min(this.copyBytes, PART_BYTES);
