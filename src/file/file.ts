@@ -50,14 +50,13 @@ import { Streams } from './streams.ts';
 import { Transfers } from './transfers.ts';
 import { type WebStreamOptions, webStream } from './webstream.ts';
 import {
-  bytesOf,
   checkReadOptions,
   checkWriteOptions,
   type FileData,
-  inPieces,
   type ReadFileOptions,
   readWhole,
   type WriteFileOptions,
+  writeWhole,
 } from './whole.ts';
 import { AioWriteStream, type WriteStreamOptions } from './writestream.ts';
 
@@ -579,37 +578,10 @@ export class AioFile extends EventEmitter implements AsyncDisposable {
 
   async #writeFile(data: FileData, options: unknown): Promise<void> {
     this.#handle.assertOpen('writeFile');
-    const { encoding, signal, flush } = checkWriteOptions(options);
-    const several = inPieces(data);
-    throwIfAborted(signal);
-    const transfers = this.#transfers;
-    // How much it is now: the memory may be gone when its turn comes.
-    const writing = (bytes: Uint8Array, length = bytes.byteLength) => {
-      return (): Promise<void> => transfers.writeAll(bytes, length, signal);
-    };
-    const writePieces = async (write: (bytes: Uint8Array) => Promise<void>): Promise<void> => {
-      for await (const piece of data as AsyncIterable<unknown>) {
-        throwIfAborted(signal);
-        await write(bytesOf(piece, encoding));
-      }
-      throwIfAborted(signal);
-    };
-    const whole = async (written: Promise<void>): Promise<void> => {
-      await written;
-      // All of it is written: what else was requested need not be waited for, and may wait for this.
-      if (flush) await this.#engine.command(IOCB_CMD_FSYNC, this.#target, 0, { signal }, voidShape, undefined);
-    };
-    if (!several) {
-      const bytes = bytesOf(data, encoding);
-      const write = writing(bytes);
-      await transfers.asOne([bytes], signal, () => whole(write()));
-    } else if (Symbol.asyncIterator in (data as object)) {
-      const alone = (bytes: Uint8Array): Promise<void> => transfers.asOne([bytes], signal, writing(bytes));
-      await transfers.byAndBy(() => whole(writePieces(alone)));
-    } else {
-      const step = (bytes: Uint8Array): Promise<void> => transfers.holding([bytes], writing(bytes));
-      await transfers.asOne([], signal, () => whole(writePieces(step)));
-    }
+    const checked = checkWriteOptions(options);
+    await writeWhole(data, checked, this.#transfers, async () => {
+      await this.#engine.command(IOCB_CMD_FSYNC, this.#target, 0, { signal: checked.signal }, voidShape, undefined);
+    });
   }
 
   #vectored(

@@ -1,9 +1,11 @@
 import { Buffer } from 'node:buffer';
 import type { Abortable } from 'node:events';
 import type { ObjectEncodingOptions } from 'node:fs';
+import { throwIfAborted } from '../engine/aborts.ts';
 import { hold } from '../engine/pool.ts';
 import { fileTooLarge, invalidArgType, invalidArgValue } from '../errors.ts';
 import { checkEncoding, checkSignal, checkView, VIEWS } from './arguments.ts';
+import type { Transfers } from './transfers.ts';
 
 /** What a file takes as a whole: text, memory, or these one after another. */
 export type FileData =
@@ -148,8 +150,46 @@ function givenBuffer(into: Into, size: number): Buffer<ArrayBuffer> | undefined 
   return Buffer.from(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength);
 }
 
+/** Writes data at the file's own position, or at its end where it appends; `sync` makes it durable, where that was asked for. */
+export async function writeWhole(
+  data: FileData,
+  { encoding, signal, flush }: ReturnType<typeof checkWriteOptions>,
+  transfers: Transfers,
+  sync: () => Promise<void>,
+): Promise<void> {
+  const several = inPieces(data);
+  throwIfAborted(signal);
+  // How much it is now: the memory may be gone when its turn comes.
+  const writing = (bytes: Uint8Array, length = bytes.byteLength) => {
+    return (): Promise<void> => transfers.writeAll(bytes, length, signal);
+  };
+  const writePieces = async (write: (bytes: Uint8Array) => Promise<void>): Promise<void> => {
+    for await (const piece of data as AsyncIterable<unknown>) {
+      throwIfAborted(signal);
+      await write(bytesOf(piece, encoding));
+    }
+    throwIfAborted(signal);
+  };
+  const whole = async (written: Promise<void>): Promise<void> => {
+    await written;
+    // All of it is written: what else was requested need not be waited for, and may wait for this.
+    if (flush) await sync();
+  };
+  if (!several) {
+    const bytes = bytesOf(data, encoding);
+    const write = writing(bytes);
+    await transfers.asOne([bytes], signal, () => whole(write()));
+  } else if (Symbol.asyncIterator in (data as object)) {
+    const alone = (bytes: Uint8Array): Promise<void> => transfers.asOne([bytes], signal, writing(bytes));
+    await transfers.byAndBy(() => whole(writePieces(alone)));
+  } else {
+    const step = (bytes: Uint8Array): Promise<void> => transfers.holding([bytes], writing(bytes));
+    await transfers.asOne([], signal, () => whole(writePieces(step)));
+  }
+}
+
 /** What is to be written as bytes. Throws as Node does where it is nothing of the kind. */
-export function bytesOf(data: unknown, encoding: BufferEncoding | null | undefined): Uint8Array {
+function bytesOf(data: unknown, encoding: BufferEncoding | null | undefined): Uint8Array {
   if (ArrayBuffer.isView(data)) return checkView('data', data);
   try {
     return Buffer.from(data as string, encoding || 'utf8');
@@ -162,7 +202,7 @@ export function bytesOf(data: unknown, encoding: BufferEncoding | null | undefin
 }
 
 /** Whether data comes in pieces. Throws where it is neither that, nor text, nor memory. */
-export function inPieces(data: unknown): data is Iterable<unknown> | AsyncIterable<unknown> {
+function inPieces(data: unknown): data is Iterable<unknown> | AsyncIterable<unknown> {
   if (typeof data === 'string' || ArrayBuffer.isView(data)) return false;
   if (typeof data === 'object' && data !== null) {
     const { [Symbol.asyncIterator]: later, [Symbol.iterator]: now } = data as Partial<
