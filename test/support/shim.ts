@@ -5,6 +5,7 @@ import { compile, hasCommand, libraryFlags } from './compile.ts';
 /** What goes wrong between the program and the kernel; c/aio_shim.c says how. `every` counts from 1: 3 is the 3rd, 6th, 9th... */
 export interface Faults {
   setupErrno?: number;
+  setupEvery?: number;
   watchErrno?: number;
   failEvery?: number;
   failErrno?: number;

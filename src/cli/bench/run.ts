@@ -70,10 +70,13 @@ async function measure(crew: Crew, milliseconds: number, result: EngineResult): 
 class Crew {
   readonly engine: EngineName;
   readonly #workers: readonly Worker[];
+  /** Each has exited or failed. It listens from the first moment on: a worker may end before anybody waits for that. */
+  readonly #gone: Promise<unknown>;
 
   private constructor(engine: EngineName, workers: readonly Worker[]) {
     this.engine = engine;
     this.#workers = workers;
+    this.#gone = Promise.allSettled(workers.map((worker) => once(worker, 'exit')));
   }
 
   static async start(engine: EngineName, options: BenchOptions, target: BenchTarget): Promise<Crew> {
@@ -90,8 +93,15 @@ class Crew {
       };
       return new Worker(new URL('./worker.js', import.meta.url), { workerData });
     });
-    await Promise.all(workers.map((worker) => once(worker, 'message')));
-    return new Crew(engine, workers);
+    const crew = new Crew(engine, workers);
+    try {
+      await Promise.all(workers.map((worker) => once(worker, 'message')));
+    } catch (error) {
+      // Those that did start would wait for orders for ever, and the process for them.
+      await crew.end();
+      throw error;
+    }
+    return crew;
   }
 
   run(milliseconds: number): Promise<Tally[]> {
@@ -106,8 +116,7 @@ class Crew {
   }
 
   async end(): Promise<void> {
-    const ends = this.#workers.map((worker) => once(worker, 'exit').catch(() => {}));
     for (const worker of this.#workers) worker.postMessage('close');
-    await Promise.all(ends);
+    await this.#gone;
   }
 }

@@ -7,6 +7,7 @@
 // event is in our ring.
 //
 //   AIO_SHIM_SETUP_ERRNO=E       io_setup fails with E
+//   AIO_SHIM_SETUP_EVERY=N       at every Nth call (1)
 //   AIO_SHIM_WATCH_ERRNO=E       the first epoll_ctl of a thread after io_setup fails with E
 //   AIO_SHIM_FAIL_EVERY=N        every Nth io_submit takes nothing and fails
 //   AIO_SHIM_FAIL_ERRNO=E        with E (EAGAIN)
@@ -76,8 +77,8 @@ struct report {
 };
 
 static struct {
-  long setup_errno, watch_errno, fail_every, fail_errno, partial, refuse_every, refuse_errno, res_every, res_errno;
-  long short_every, short_unit, delay_every, before_us, after_us, complete_us, reorder, ring, eintr_every;
+  long setup_errno, setup_every, watch_errno, fail_every, fail_errno, partial, refuse_every, refuse_errno, res_every;
+  long res_errno, short_every, short_unit, delay_every, before_us, after_us, complete_us, reorder, ring, eintr_every;
 } faults;
 
 enum { RANDOM = -1, ALL = -1, LAST_ERRNO = 133, BATCH = 64 };
@@ -88,7 +89,7 @@ static struct context* contexts;
 static pthread_mutex_t contexts_lock = PTHREAD_MUTEX_INITIALIZER;
 static uint64_t randomness;
 static __thread int has_set_up;
-static uint64_t requests_seen, errors_planned, transfers_seen, errors_made, getevents_seen;
+static uint64_t setups_seen, requests_seen, errors_planned, transfers_seen, errors_made, getevents_seen;
 
 static long option(const char* name, long otherwise) {
   const char* value = getenv(name);
@@ -99,6 +100,7 @@ static long option(const char* name, long otherwise) {
 __attribute__((constructor)) static void begin(void) {
   kernel = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
   faults.setup_errno = option("AIO_SHIM_SETUP_ERRNO", 0);
+  faults.setup_every = option("AIO_SHIM_SETUP_EVERY", 1);
   faults.watch_errno = option("AIO_SHIM_WATCH_ERRNO", 0);
   faults.fail_every = option("AIO_SHIM_FAIL_EVERY", 0);
   faults.fail_errno = option("AIO_SHIM_FAIL_ERRNO", EAGAIN);
@@ -174,7 +176,7 @@ static struct ring* make_ring(const struct ring* real, size_t* bytes) {
 }
 
 static long setup(long nr, aio_context_t* ctxp) {
-  if (faults.setup_errno) return fail((int)faults.setup_errno);
+  if (faults.setup_errno && due(&setups_seen, faults.setup_every)) return fail((int)faults.setup_errno);
   const long result = kernel(SYS_io_setup, nr, ctxp);
   has_set_up = faults.watch_errno > 0;
   if (result < 0) return result;
