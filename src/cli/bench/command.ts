@@ -1,11 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import type { Command, Terminal } from '../command.ts';
+import { exitOnSignals } from '../signals.ts';
 import { type BenchOptions, parseOptions } from './options.ts';
 import { page } from './page.ts';
 import { type EngineResult, runEngines } from './run.ts';
 import { type Figures, figuresOf, summary } from './table.ts';
-import { prepareTarget } from './target.ts';
+import { type BenchTarget, prepareTarget } from './target.ts';
 
 const help = `Usage: kaio bench PATH [options]
 
@@ -26,23 +27,26 @@ PATH, it makes a file, and removes it at the end. Direct I/O, always.
 
 async function run(args: string[], terminal: Terminal): Promise<number> {
   const options = parseOptions(args);
-  const target = await prepareTarget(options);
-  const interrupted = (): void => {
-    target.remove();
-    process.exit(130);
-  };
-  process.once('SIGINT', interrupted);
+  const release = exitOnSignals();
   try {
-    const results = await runEngines(options, target, (result, share) => showLive(terminal, result, share));
-    if (terminal.color) terminal.err('\r\x1b[K');
-    const facts = factsOf(options, target.bytes, results);
-    if (options.html !== undefined) writeFileSync(options.html, page(facts, results));
-    terminal.out(options.json ? `${JSON.stringify(facts, undefined, 2)}\n` : summary(results, options));
+    const target = await prepareTarget(options);
+    try {
+      await report(options, target, terminal);
+    } finally {
+      target.remove();
+    }
   } finally {
-    process.removeListener('SIGINT', interrupted);
-    target.remove();
+    release();
   }
   return 0;
+}
+
+async function report(options: BenchOptions, target: BenchTarget, terminal: Terminal): Promise<void> {
+  const results = await runEngines(options, target, (result, share) => showLive(terminal, result, share));
+  if (terminal.color) terminal.err('\r\x1b[K');
+  const facts = factsOf(options, target.bytes, results);
+  if (options.html !== undefined) writeFileSync(options.html, page(facts, results));
+  terminal.out(options.json ? `${JSON.stringify(facts, undefined, 2)}\n` : summary(results, options));
 }
 
 /** One line that is written over: only where somebody looks. */

@@ -1,7 +1,8 @@
 import { randomFillSync } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, rmSync, type Stats, statSync, writeSync } from 'node:fs';
+import { closeSync, fsync, openSync, rmSync, type Stats, statSync, write } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { UsageError } from '../command.ts';
 import type { BenchOptions } from './options.ts';
 
@@ -9,7 +10,7 @@ import type { BenchOptions } from './options.ts';
 export interface BenchTarget {
   readonly path: string;
   readonly bytes: number;
-  /** Takes away a file that was made for this; a file that was there stays. */
+  /** Takes away a file that was made for this, as the exit of the process does; a file that was there stays. */
   remove(): void;
 }
 
@@ -57,19 +58,36 @@ async function bytesOf(path: string, found: Stats): Promise<number> {
   }
 }
 
-/** Random data: nothing on the way can make it smaller. */
-function makeFile(path: string, bytes: number): BenchTarget {
-  // Exclusively: if somebody makes it at the same moment, it is theirs.
+async function makeFile(path: string, bytes: number): Promise<BenchTarget> {
+  // Exclusively: if somebody makes it at the same moment, it is theirs. At once: a signal is told of in a later turn, when exit removes it.
   const fd = openSync(path, 'wx', 0o600);
+  const remove = removedAtExit(path);
   try {
-    const chunk = randomFillSync(Buffer.allocUnsafe(Math.min(bytes, CHUNK_BYTES)));
-    for (let at = 0; at < bytes; at += chunk.length) writeSync(fd, chunk, 0, Math.min(chunk.length, bytes - at), at);
-    fsyncSync(fd);
+    await fill(fd, bytes);
   } catch (error) {
-    rmSync(path, { force: true });
+    remove();
     throw error;
   } finally {
     closeSync(fd);
   }
-  return { path, bytes, remove: () => rmSync(path, { force: true }) };
+  return { path, bytes, remove };
+}
+
+/** Removes a file when the process exits, unless the function that comes back has done it before. */
+function removedAtExit(path: string): () => void {
+  const remove = (): void => {
+    process.off('exit', remove);
+    rmSync(path, { force: true });
+  };
+  process.on('exit', remove);
+  return remove;
+}
+
+/** Random data: nothing on the way can make it smaller. */
+async function fill(fd: number, bytes: number): Promise<void> {
+  const chunk = randomFillSync(Buffer.allocUnsafe(Math.min(bytes, CHUNK_BYTES)));
+  for (let at = 0; at < bytes; ) {
+    at += (await promisify(write)(fd, chunk, 0, Math.min(chunk.length, bytes - at), at)).bytesWritten;
+  }
+  await promisify(fsync)(fd);
 }

@@ -1,9 +1,9 @@
 import { constants as fsConstants, type Stats, statSync } from 'node:fs';
-import { constants } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type CopyResult, copyFile } from '../../index.ts';
 import { type Command, type Terminal, UsageError } from '../command.ts';
+import { type EndSignal, exitCodeOf, onSignals } from '../signals.ts';
 import { ProgressBar, sizeText } from './progress.ts';
 
 const help = `Usage: kaio copy SRC DST [options]
@@ -29,7 +29,6 @@ Examples:
 
 /** What is wrong with what was typed, and not with a disk. */
 const MISTAKES = ['ENOENT', 'ENOTDIR', 'EISDIR', 'EACCES', 'EPERM', 'EROFS', 'ELOOP', 'ENAMETOOLONG'];
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 interface CopyCommand {
   readonly source: string;
@@ -43,13 +42,13 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
   const command = parse(args);
   const bar = new ProgressBar(terminal, basename(command.source));
   const controller = new AbortController();
-  let signalled: (typeof SIGNALS)[number] | undefined;
-  const interrupt = (signal: (typeof SIGNALS)[number]): void => {
+  let signalled: EndSignal | undefined;
+  const release = onSignals((signal) => {
+    // Once: a second signal ends what cannot be ended in order, such as a copy from a mount that hangs.
+    release();
     signalled = signal;
     controller.abort();
-  };
-  // Once: a second signal ends what cannot be ended in order, such as a copy from a mount that hangs.
-  for (const signal of SIGNALS) process.once(signal, interrupt);
+  });
   const began = performance.now();
   try {
     const result = await copy(command, bar, controller.signal);
@@ -59,9 +58,9 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
     bar.end('');
     if (signalled === undefined) return explain(error as NodeJS.ErrnoException, command, terminal);
     terminal.err('kaio copy: interrupted; nothing of the copy is left\n');
-    return 128 + constants.signals[signalled];
+    return exitCodeOf(signalled);
   } finally {
-    for (const signal of SIGNALS) process.removeListener(signal, interrupt);
+    release();
   }
 }
 

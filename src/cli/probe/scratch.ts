@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, constants as fsConstants, openSync, unlinkSync } from 'node:fs';
-import { constants as osConstants } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
+import { exitOnSignals } from '../signals.ts';
 
 const { O_CREAT, O_DIRECT, O_EXCL, O_RDWR } = fsConstants;
 /** How often, and how long apart, it is tried to remove a file that may still be busy. */
 const ATTEMPTS = 200;
 const ATTEMPT_MS = 10;
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** A file that is open twice and has no name, so that nothing stays behind whatever becomes of the process. */
 export class Scratch {
@@ -17,9 +16,9 @@ export class Scratch {
   readonly direct: number | undefined;
   /** Its name, for as long as it has one: not every FUSE file system removes what is open. */
   #path: string | undefined;
+  readonly #releaseSignals = exitOnSignals();
 
   private constructor(path: string) {
-    for (const signal of SIGNALS) process.on(signal, this.#end);
     try {
       this.buffered = openSync(path, O_RDWR | O_CREAT | O_EXCL, 0o600);
     } catch (error) {
@@ -52,8 +51,6 @@ export class Scratch {
     this.#leave();
   }
 
-  readonly #end = (signal: NodeJS.Signals): void => process.exit(128 + osConstants.signals[signal]);
-
   /** What refuses to remove an open file does it once that is closed, and no request is under way in it. */
   readonly #leave = (): void => {
     if (this.direct !== undefined) closeSync(this.direct);
@@ -75,7 +72,7 @@ export class Scratch {
 
   #unhook(): void {
     process.off('exit', this.#leave);
-    for (const signal of SIGNALS) process.off(signal, this.#end);
+    this.#releaseSignals();
   }
 }
 
