@@ -145,6 +145,16 @@ export function abiNumber(abi: Abi): number {
   return numbers.get(abi.name)!;
 }
 
+/** ABIs of 32 bits that only kernels of 64 bits have, and those of machines that are never wider. */
+const ONLY_64BIT_KERNELS = /^(x32|s390|mipsn32|mipsn32el)$/;
+const ONLY_32BIT_KERNELS = /^(arc|csky|hexagon|m68k|microblaze(el)?|nios2|openrisc|sh4(eb)?|xtensa(eb)?)$/;
+
+/** How wide the words of the kernels are that run programs of an ABI, in bits, the narrowest first. */
+export function kernelBits({ name, wordBytes }: Abi): readonly bigint[] {
+  if (wordBytes === 8 || ONLY_64BIT_KERNELS.test(name)) return [64n];
+  return ONLY_32BIT_KERNELS.test(name) ? [32n] : [32n, 64n];
+}
+
 /** What Node and runtimes like it call the processor. A browser says nothing, and most of them run on little-endian 64-bit ones. */
 function detect(): AbiName {
   const { process } = globalThis as { process?: { arch?: string } };

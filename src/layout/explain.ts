@@ -3,7 +3,7 @@ import { type Constant, constantOn, constants } from './catalogue.ts';
 import * as kernel from './constants.ts';
 import { type Field, layoutOf, type StructName } from './layouts.ts';
 import { type AioSigset, decode, type Iocb, type Records } from './records.ts';
-import { refusals } from './refusals.ts';
+import { iovecCount, refusals } from './refusals.ts';
 
 /** One field of a record, explained. */
 export interface Explanation {
@@ -57,8 +57,6 @@ function priority(value: number): string {
   return `${word}, level ${bits & (kernel.IOPRIO_NR_LEVELS - 1)}${hint === 0 ? '' : `, hint ${hint}`}`;
 }
 
-const VECTORED: readonly number[] = [kernel.IOCB_CMD_PREADV, kernel.IOCB_CMD_PWRITEV];
-
 function iocbMeaning(name: string, iocb: Iocb, abi: Abi): string {
   switch (name) {
     case 'aio_lio_opcode':
@@ -82,8 +80,10 @@ function iocbMeaning(name: string, iocb: Iocb, abi: Abi): string {
     case 'aio_buf':
       if (iocb.aio_lio_opcode !== kernel.IOCB_CMD_POLL) return hexadecimal(iocb.aio_buf);
       return flagNames(Number(iocb.aio_buf & 0xffffn), /^POLL/, abi);
-    case 'aio_nbytes':
-      return VECTORED.includes(iocb.aio_lio_opcode) ? `${iocb.aio_nbytes} iovecs` : '';
+    case 'aio_nbytes': {
+      const iovecs = iovecCount(iocb);
+      return iovecs === undefined ? '' : `${iovecs} iovecs`;
+    }
     case 'aio_data':
       return hexadecimal(iocb.aio_data);
     default:

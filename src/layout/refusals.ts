@@ -1,4 +1,4 @@
-import { type AbiName, abiOf } from './abis.ts';
+import { type AbiName, abiOf, kernelBits } from './abis.ts';
 import * as kernel from './constants.ts';
 import { decodeIocb, encodeIocb, type Iocb } from './records.ts';
 
@@ -9,8 +9,8 @@ export interface Refusal {
   /** What io_submit answers, or the event's `res` says. */
   readonly errno: 'EINVAL' | 'EBADF' | 'EOPNOTSUPP' | 'EPERM' | 'EFAULT';
   /**
-   * `always`, or `depends`: on the kernel's version, on the file, or on the caller's rights, which the bytes do not tell. The reason
-   * says which.
+   * `always`, or `depends`: on the kernel's version or width, on the file, or on the caller's rights, which the bytes do not tell. The
+   * reason says which.
    */
   readonly when: 'always' | 'depends';
   readonly reason: string;
@@ -46,12 +46,24 @@ const SYNCS: readonly number[] = [kernel.IOCB_CMD_FSYNC, kernel.IOCB_CMD_FDSYNC]
 
 type Report = (field: keyof Iocb, errno: Refusal['errno'], reason: string, when?: Refusal['when']) => void;
 
+/** Whether something holds in all of the cases that there may be, or in some; undefined where it holds in none. */
+export function whenOf<T>(cases: readonly T[], holds: (each: T) => boolean): Refusal['when'] | undefined {
+  const count = cases.filter(holds).length;
+  return count === 0 ? undefined : count === cases.length ? 'always' : 'depends';
+}
+
+/** fs/aio.c, io_submit_one, "prevent overflows": by the words of the kernel, whatever those of the program are. */
+function checkWords({ aio_buf, aio_nbytes }: Iocb, kernels: readonly bigint[], report: Report): void {
+  const tooFar = whenOf(kernels, (bits) => aio_buf >> bits !== 0n);
+  if (tooFar) report('aio_buf', 'EINVAL', 'a 32-bit kernel has no such address', tooFar);
+  const tooLong = whenOf(kernels, (bits) => aio_nbytes >> (bits - 1n) !== 0n);
+  const widest = tooLong === 'always' ? kernels.at(-1) : kernels[0];
+  if (tooLong) report('aio_nbytes', 'EINVAL', `it does not fit the ssize_t of a ${widest}-bit kernel`, tooLong);
+}
+
 /** fs/aio.c, io_submit_one: what is checked of every request, before its file is looked at. */
-function checkEvery(iocb: Iocb, wordBits: bigint, report: Report): void {
+function checkEvery(iocb: Iocb, report: Report): void {
   if (iocb.aio_reserved2 !== 0n) report('aio_reserved2', 'EINVAL', 'it must be 0');
-  if (iocb.aio_buf >> wordBits) report('aio_buf', 'EINVAL', `an address has ${wordBits} bits here`);
-  if (iocb.aio_nbytes >> wordBits) report('aio_nbytes', 'EINVAL', `a size has ${wordBits} bits here`);
-  else if (iocb.aio_nbytes >> (wordBits - 1n)) report('aio_nbytes', 'EINVAL', 'it is negative as a ssize_t');
   if (iocb.aio_fildes > 0x7fffffff) report('aio_fildes', 'EBADF', 'it is negative as a descriptor');
   if (iocb.aio_flags & kernel.IOCB_FLAG_RESFD && iocb.aio_resfd > 0x7fffffff) {
     report('aio_resfd', 'EBADF', 'it is negative as a descriptor');
@@ -104,18 +116,27 @@ function transferred({ aio_nbytes }: Iocb): bigint {
   return aio_nbytes < MAX_RW_COUNT ? aio_nbytes : MAX_RW_COUNT;
 }
 
+/**
+ * How many iovecs a vectored request has; undefined for another. The kernel counts them in an `unsigned` (lib/iov_iter.c, import_iovec), to
+ * which fs/aio.c passes aio_nbytes: the upper half is lost. test/kernel/vectored.test.ts shows it.
+ */
+export function iovecCount({ aio_lio_opcode, aio_nbytes }: Iocb): bigint | undefined {
+  return VECTORED.includes(aio_lio_opcode) ? BigInt.asUintN(32, aio_nbytes) : undefined;
+}
+
 /** fs/aio.c, aio_read and aio_write; fs/read_write.c, rw_verify_area. */
 function checkTransfer(iocb: Iocb, report: Report): void {
   checkPriority(iocb, report);
   checkFlags(iocb, report);
-  if (VECTORED.includes(iocb.aio_lio_opcode)) {
-    if (iocb.aio_nbytes > MAX_IOVECS) report('aio_nbytes', 'EINVAL', `more than ${MAX_IOVECS} iovecs`);
+  const iovecs = iovecCount(iocb);
+  if (iovecs !== undefined) {
+    if (iovecs > MAX_IOVECS) report('aio_nbytes', 'EINVAL', `more than ${MAX_IOVECS} iovecs`);
   } else if (iocb.aio_nbytes > 0n && iocb.aio_buf === 0n) {
     report('aio_buf', 'EFAULT', 'it is a null pointer', 'depends');
   }
   if (iocb.aio_offset < 0n) {
     report('aio_offset', 'EINVAL', 'it is negative');
-  } else if (!VECTORED.includes(iocb.aio_lio_opcode) && iocb.aio_offset + transferred(iocb) > INT64_MAX) {
+  } else if (iovecs === undefined && iocb.aio_offset + transferred(iocb) > INT64_MAX) {
     report('aio_offset', 'EINVAL', 'the request ends beyond the largest offset');
   }
 }
@@ -145,7 +166,7 @@ function checkOpcode(iocb: Iocb, report: Report): void {
  * Which values of an iocb the kernel would refuse, as far as the bytes alone tell (Linux 6.18). Whether a descriptor is open or an
  * address is mapped they do not.
  *
- * @param abi Decides how long an address is. By default that of the host.
+ * @param abi Decides how long an address is, by the kernels that run it. By default that of the host.
  * @throws As `encodeIocb`.
  * @returns Nothing where io_submit has no reason to refuse. Where there are several, the kernel answers with one of them.
  */
@@ -154,7 +175,8 @@ export function refusals(iocb: Iocb, abi?: AbiName): Refusal[] {
   const exact = decodeIocb(encodeIocb(iocb, abi), abi);
   const found: Refusal[] = [];
   const report: Report = (field, errno, reason, when = 'always') => found.push({ field, errno, when, reason });
-  checkEvery(exact, BigInt(abiOf(abi).wordBytes * 8), report);
+  checkEvery(exact, report);
+  checkWords(exact, kernelBits(abiOf(abi)), report);
   checkOpcode(exact, report);
   return found;
 }

@@ -59,6 +59,15 @@ test.each(opcodes)('1024 buffers are the most (opcode %i)', (opcode) => {
   expect(rig.attempt(request(opcode, fd, buf, 1025))).toEqual({ io_submit: 'EINVAL' });
 });
 
+test.each(opcodes)('buffers are counted in 32 bits, however many aio_nbytes says (opcode %i)', (opcode) => {
+  const { fd } = temporaryFile({ size: 1 });
+  const rig = new Rig();
+  const buf = iovecs(rig, [{ iov_base: rig.address(rig.buffer(1)), iov_len: 1 }]);
+  expect(rig.attempt(request(opcode, fd, buf, 2 ** 32))).toEqual({ res: 0 });
+  expect(rig.attempt(request(opcode, fd, buf, 2 ** 32 + 1))).toEqual({ res: 1 });
+  expect(rig.attempt(request(opcode, fd, buf, 2 ** 32 + 1025))).toEqual({ io_submit: 'EINVAL' });
+});
+
 test.each(opcodes)('a null array of one buffer is a fault (opcode %i)', (opcode) => {
   const { fd } = temporaryFile({ size: PAGE_BYTES });
   expect(new Rig().attempt(request(opcode, fd, 0n, 1))).toEqual({ io_submit: 'EFAULT' });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  type AbiName,
   decodeIocb,
   encode,
   encodeIocb,
@@ -21,11 +22,12 @@ import {
   RWF_ATOMIC,
   RWF_DSYNC,
   refusals,
+  type StructName,
 } from '../../src/layout/index.ts';
 
 const good: Input<Iocb> = { aio_lio_opcode: IOCB_CMD_PREAD, aio_buf: 4096, aio_nbytes: 512, aio_fildes: 3 };
 
-function refused(iocb: Input<Iocb>, abi: 'x86_64' | 'i386' = 'x86_64'): string[] {
+function refused(iocb: Input<Iocb>, abi: AbiName = 'x86_64'): string[] {
   const found = refusals(decodeIocb(encodeIocb(iocb, abi), abi), abi);
   return found.map(({ field, errno, when }) => `${field} ${errno} ${when}`);
 }
@@ -72,10 +74,31 @@ describe('refusals', () => {
     expect(refused({ ...good, aio_rw_flags: RWF_ATOMIC })).toContain('aio_rw_flags EOPNOTSUPP always');
   });
 
-  it('measures addresses and sizes by the ABI', () => {
-    const iocb = { ...good, aio_buf: 2n ** 32n, aio_nbytes: 2n ** 31n };
-    expect(refused(iocb)).toEqual([]);
-    expect(refused(iocb, 'i386')).toEqual(['aio_buf EINVAL always', 'aio_nbytes EINVAL always']);
+  it('measures addresses and sizes by the words of the kernel, which may be longer than those of the ABI', () => {
+    const long = { ...good, aio_buf: 2n ** 32n };
+    for (const iocb of [
+      { ...long, aio_nbytes: 2n ** 31n },
+      { ...long, aio_nbytes: 2n ** 32n + 4096n },
+    ]) {
+      for (const abi of ['x86_64', 'x32', 's390', 'mipsn32'] as const) expect(refused(iocb, abi)).toEqual([]);
+      for (const abi of ['i386', 'arm'] as const) {
+        expect(refused(iocb, abi)).toEqual(['aio_buf EINVAL depends', 'aio_nbytes EINVAL depends']);
+      }
+      for (const abi of ['m68k', 'arc'] as const) {
+        expect(refused(iocb, abi)).toEqual(['aio_buf EINVAL always', 'aio_nbytes EINVAL always']);
+      }
+    }
+    for (const abi of ['x86_64', 'x32', 'i386', 'm68k'] as const) {
+      expect(refused({ ...good, aio_nbytes: 2n ** 63n, aio_offset: 0 }, abi)).toEqual(['aio_nbytes EINVAL always']);
+    }
+  });
+
+  it('counts iovecs as the kernel does, in 32 bits', () => {
+    const vectored = { ...good, aio_lio_opcode: IOCB_CMD_PREADV };
+    for (const aio_nbytes of [2n ** 32n, 2n ** 32n + 1024n, 2n ** 62n]) {
+      expect(refused({ ...vectored, aio_nbytes })).toEqual([]);
+    }
+    expect(refused({ ...vectored, aio_nbytes: 2n ** 32n + 1025n })).toEqual(['aio_nbytes EINVAL always']);
   });
 });
 
@@ -87,6 +110,11 @@ describe('explain', () => {
   ): object {
     return Object.fromEntries(explain(struct, bytes, abi).map(({ field, meaning }) => [field.name, meaning]));
   }
+
+  it('says how many iovecs the kernel counts', () => {
+    const iocb = encodeIocb({ aio_lio_opcode: IOCB_CMD_PREADV, aio_nbytes: 2n ** 32n + 1n }, 'x86_64');
+    expect(meanings('iocb', iocb, 'x86_64')).toMatchObject({ aio_nbytes: '1 iovecs' });
+  });
 
   it("says the kernel's names", () => {
     const iocb = encodeIocb(
@@ -112,16 +140,14 @@ describe('explain', () => {
     expect(meanings('io_event', encode('io_event', { res: 4096 }))).toMatchObject({ res: '' });
   });
 
+  function problem(struct: StructName, bytes: Uint8Array, abi?: AbiName): string {
+    return explain(struct, bytes, abi)
+      .flatMap(({ problems }) => problems)
+      .map(({ errno = '', when, reason }) => `${errno} ${when}: ${reason}`)
+      .join();
+  }
+
   it('finds what is wrong with the other structures', () => {
-    const problem = (
-      struct: Parameters<typeof explain>[0],
-      bytes: Uint8Array,
-      abi?: Parameters<typeof explain>[2],
-    ): string =>
-      explain(struct, bytes, abi)
-        .flatMap(({ problems }) => problems)
-        .map(({ errno = '', reason }) => `${errno} ${reason}`)
-        .join();
     expect(problem('aio_sigset', encode('aio_sigset', { sigmask: 4096, sigsetsize: 8 }, 'mips'), 'mips')).toMatch(
       /EINVAL .*16 bytes/,
     );
