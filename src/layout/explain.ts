@@ -1,9 +1,9 @@
-import { type Abi, type AbiName, abiOf } from './abis.ts';
+import { type Abi, type AbiName, abiOf, kernelBits } from './abis.ts';
 import { type Constant, constantOn, constants } from './catalogue.ts';
 import * as kernel from './constants.ts';
 import { type Field, layoutOf, type StructName } from './layouts.ts';
-import { type AioSigset, decode, type Iocb, type Records } from './records.ts';
-import { iovecCount, refusals } from './refusals.ts';
+import { type AioSigset, decode, type Iocb, type Records, type TimespecRecord } from './records.ts';
+import { iovecCount, refusals, whenOf } from './refusals.ts';
 
 /** One field of a record, explained. */
 export interface Explanation {
@@ -119,6 +119,7 @@ function result(value: bigint, abi: Abi): string {
 
 /** `RING_MAGIC` of fs/aio.c. */
 const RING_MAGIC = 0xa10a10a1;
+const NSEC_PER_SEC = 1_000_000_000n;
 
 type Meaning<S extends StructName> = (name: string, record: Records[S], abi: Abi) => string;
 
@@ -140,6 +141,28 @@ const meanings: { readonly [S in StructName]?: Meaning<S> } = {
   iocbp: (_, { iocbp }) => hexadecimal(iocbp),
 };
 
+/**
+ * The nanoseconds of a timeout, as each kernel that may read it understands them. A 32-bit kernel takes them without a sign (ktime_set); so
+ * does a 64-bit one in a timespec64 of a 32-bit program, whose upper half it drops (get_timespec64), and x32 has no other.
+ */
+function nanoseconds(struct: StructName, tv_nsec: bigint, abi: Abi): bigint[] {
+  const unsigned = BigInt.asUintN(32, tv_nsec);
+  if (abi.wordBytes === 8) return [tv_nsec];
+  if (struct === 'timespec64' || abi.name === 'x32') return [unsigned];
+  return kernelBits(abi).map((bits) => (bits === 32n ? unsigned : tv_nsec));
+}
+
+/** The kernel adds the two (include/linux/ktime.h, timespec64_to_ktime), and a timer of less than nothing never ends (ktime_add_safe). */
+function timeoutProblem(struct: StructName, { tv_sec, tv_nsec }: TimespecRecord, abi: Abi): Problem[] {
+  const when = whenOf(
+    nanoseconds(struct, tv_nsec, abi),
+    (added) => BigInt.asIntN(64, tv_sec * NSEC_PER_SEC + added) < 0n,
+  );
+  if (when === undefined) return [];
+  const where = when === 'depends' ? ' under a 64-bit kernel' : '';
+  return [{ when, reason: `the time is negative: the call waits for ever${where}` }];
+}
+
 /** What is known to be wrong with the fields of the other structures. */
 function problemsOf(struct: StructName, name: string, record: unknown, abi: Abi): Problem[] {
   if (struct === 'aio_ring' && name === 'magic' && (record as { magic: number }).magic !== RING_MAGIC) {
@@ -152,9 +175,9 @@ function problemsOf(struct: StructName, name: string, record: unknown, abi: Abi)
     }
   }
   if (/^timespec/.test(struct)) {
-    const seconds = (record as { tv_sec: bigint }).tv_sec < 0n;
-    const negative = name === 'tv_sec' ? seconds : (record as { tv_nsec: bigint }).tv_nsec < 0n;
-    if (negative) return [{ when: 'always', reason: 'it is negative: the call waits for ever' }];
+    const time = record as TimespecRecord;
+    const negative = time.tv_sec < 0n ? 'tv_sec' : 'tv_nsec';
+    if (name === negative && time[negative] < 0n) return timeoutProblem(struct, time, abi);
   }
   return [];
 }

@@ -125,8 +125,20 @@ test('nanoseconds of more than a second are waited for', () => {
 });
 
 test.each([
+  { tv_sec: 1, tv_nsec: -950 * MILLISECOND },
+  { tv_sec: -1, tv_nsec: 1050 * MILLISECOND },
+])('seconds and nanoseconds are added, and one of them may be negative ($tv_sec s, $tv_nsec ns)', (timeout) => {
+  const rig = new Rig();
+  const { result, elapsedMs } = timed(() => io_getevents(rig.ctx, 1, 1, rig.events, timeout));
+  expect(result).toBe(0);
+  expect(elapsedMs).toBeGreaterThanOrEqual(49);
+  expect(elapsedMs).toBeLessThan(4000);
+});
+
+test.each([
   { tv_sec: -1, tv_nsec: 0 },
   { tv_sec: 0, tv_nsec: -1 },
+  { tv_sec: 1, tv_nsec: -2000 * MILLISECOND },
 ])('a negative time is for ever ($tv_sec s, $tv_nsec ns)', async (timeout) => {
   const rig = new Rig();
   const waiter = await callInThread('io_getevents', rig.ctx, 1, 1, rig.events, timeout);

@@ -154,7 +154,29 @@ describe('explain', () => {
     expect(problem('aio_sigset', encode('aio_sigset', { sigmask: 4096, sigsetsize: 8 }, 'arm'), 'arm')).toBe('');
     expect(problem('aio_ring', encode('aio_ring', { magic: 0xa10a10a1 }))).toBe('');
     expect(problem('aio_ring', encode('aio_ring', {}))).toMatch(/no ring/);
-    expect(problem('timespec64', encode('timespec64', { tv_nsec: -1 }))).toMatch(/waits for ever/);
+  });
+
+  // test/kernel/getevents.test.ts has the kernel's answers.
+  it.each<[StructName, AbiName, tv_sec: number | bigint, tv_nsec: number, RegExp]>([
+    ['timespec', 'x86_64', 0, -1, /^ always: .* waits for ever$/],
+    ['timespec', 'x86_64', -1, 0, /^ always: .* waits for ever$/],
+    ['timespec', 'x86_64', -1, -1, /^ always: .* waits for ever$/],
+    ['timespec', 'x86_64', 1, -500_000_000, /^$/],
+    ['timespec', 'x86_64', -1, 1_500_000_000, /^$/],
+    ['timespec64', 'x86_64', -1, 999_999_999, /^ always: /],
+    ['timespec', 'x86_64', -(2n ** 63n), 0, /^$/],
+    ['timespec', 'x86_64', 2n ** 62n, 0, /^$/],
+    ['timespec', 'i386', -1, 0, /^ always: /],
+    ['timespec', 'i386', -6, 0, /^ always: /],
+    ['timespec', 'i386', 0, -1, /^ depends: .*64-bit kernel/],
+    ['timespec', 'i386', 1, -500_000_000, /^$/],
+    ['timespec64', 'i386', 0, -1, /^$/],
+    ['timespec64', 'i386', -5, -1, /^ always: /],
+    ['timespec', 'x32', 0, -1, /^$/],
+    ['timespec', 'm68k', 0, -1, /^$/],
+    ['timespec', 's390', 0, -1, /^ always: /],
+  ])('adds the seconds and nanoseconds of a %s on %s: %d and %d', (struct, abi, tv_sec, tv_nsec, expected) => {
+    expect(problem(struct, encode(struct, { tv_sec, tv_nsec }, abi), abi)).toMatch(expected);
   });
 
   it('takes a ring of size 0 without a hitch', () => {
