@@ -91,7 +91,7 @@ function iocbMeaning(name: string, iocb: Iocb, abi: Abi): string {
   }
 }
 
-/** asm-generic/errno-base.h, which no architecture changes, and of the others the ones that matter here, where they are generic. */
+/** asm-generic/errno-base.h, which only Alpha changes, and of the others the ones that matter here, where they are generic. */
 const errnos = new Map<number, string>(
   (
     'EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT ENOTBLK EBUSY EEXIST EXDEV ENODEV ' +
@@ -109,12 +109,20 @@ const genericErrnos = new Map([
   [122, 'EDQUOT'],
   [125, 'ECANCELED'],
 ]);
+/** arch/alpha/include/uapi/asm/errno.h: errno-base.h but for this. */
+const alphaErrnos = new Map([
+  [11, 'EDEADLK'],
+  [35, 'EAGAIN'],
+]);
 const ownErrnos = /^(mips|sparc|alpha|parisc)/;
 
 function result(value: bigint, abi: Abi): string {
   if (value >= 0n || value < -4095n) return '';
   const errno = Number(-value);
-  return errnos.get(errno) ?? (ownErrnos.test(abi.name) ? undefined : genericErrnos.get(errno)) ?? `errno ${errno}`;
+  const alpha = abi.name === 'alpha' ? alphaErrnos.get(errno) : undefined;
+  return (
+    alpha ?? errnos.get(errno) ?? (ownErrnos.test(abi.name) ? undefined : genericErrnos.get(errno)) ?? `errno ${errno}`
+  );
 }
 
 /** `RING_MAGIC` of fs/aio.c. */

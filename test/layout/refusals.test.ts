@@ -138,6 +138,10 @@ describe('explain', () => {
     });
     expect(meanings('io_event', encode('io_event', { res: -125 }, 'mips'), 'mips')).toMatchObject({ res: 'errno 125' });
     expect(meanings('io_event', encode('io_event', { res: 4096 }))).toMatchObject({ res: '' });
+    const onAlpha = (res: number) => meanings('io_event', encode('io_event', { res }, 'alpha'), 'alpha');
+    expect(onAlpha(-11)).toMatchObject({ res: 'EDEADLK' });
+    expect(onAlpha(-35)).toMatchObject({ res: 'EAGAIN' });
+    expect(onAlpha(-5)).toMatchObject({ res: 'EIO' });
   });
 
   function problem(struct: StructName, bytes: Uint8Array, abi?: AbiName): string {
