@@ -340,6 +340,35 @@ describe('kaio layout check', () => {
     ]);
   });
 
+  it.each([
+    ['an object', '{"toString": 1, "valueOf": 1}'],
+    ['an array', `${'['.repeat(5000)}${']'.repeat(5000)}`],
+  ])('takes %s for no name, ABI or byte order, whatever it would be as a string', (_, value) => {
+    const check = (content: string): ReturnType<typeof kaio> => kaio(['layout', 'check', '--file', '-'], content);
+    expectMistake(check(`{"name": ${value}, "size": 1}`), /"name" must be a string/);
+    expectMistake(check(`{"struct": ${value}, "size": 1}`), /"struct" must be a string/);
+    expectMistake(check(`{"name": "iocb", "size": 64, "abi": ${value}}`), /"abi" must be a string/);
+    expectMistake(check(`{"name": "iocb", "size": 64, "byteOrder": ${value}}`), /"byteOrder" must be a string/);
+  });
+
+  it('compares every structure on the ABI that it names', () => {
+    const check = (abi: string, size: number, ...args: string[]): ReturnType<typeof kaio> => {
+      const structs = [
+        { name: 'iocb', size: 64, abi: 'x86_64' },
+        { name: 'timespec', size, abi },
+      ];
+      return kaio(['layout', 'check', ...args, '--file', '-'], JSON.stringify({ structs }));
+    };
+    const same = 'same: 2 values for x86_64, i386 compared with standard input\n';
+    expect(check('i386', 8)).toMatchObject({ status: 0, stdout: same });
+    const { status, stdout } = check('i386', 16);
+    expect(stdout).toMatch(/^timespec size on i386: expected 8, found 16\n1 different: 2 values for x86_64, i386 /);
+    expect(status).toBe(1);
+    expect(JSON.parse(check('i386', 16, '--json').stdout)).toMatchObject({ abi: 'x86_64, i386', same: false });
+    expect(check('i386', 16, '--abi', 'x86_64').stdout).toMatch(/^same: 2 values for x86_64 /);
+    expectMistake(check('vax', 8), /the layout is for 'vax', which is no ABI known here/);
+  });
+
   it('says what is wrong with a file that is no layout', () => {
     const check = (content: string): ReturnType<typeof kaio> => kaio(['layout', 'check', '--file', '-'], content);
     expectMistake(check('{'), /the layout is no JSON/);
@@ -350,6 +379,11 @@ describe('kaio layout check', () => {
     expectMistake(check('{"name": "iocb", "size": "64"}'), /iocb: "size" must be a whole number/);
     expectMistake(check('{"name": "iocb", "fields": [1]}'), /"fields" must be an array of objects/);
     expectMistake(check('{"abi": "vax", "structs": []}'), /nothing to compare|vax/);
+    expectMistake(check('{"structs": [{"name": "iocb"}]}'), /nothing to compare/);
+    expectMistake(
+      check('{"name": "iovec", "fields": [{"name": "iov_base"}, {"name": "iov_len"}]}'),
+      /nothing to compare/,
+    );
     expectMistake(kaio(['layout', 'check', '--file', join(folder, 'none.json')]), /ENOENT/);
     expectMistake(kaio(['layout', 'check', '--file', 'x', '--cc', 'gcc']), /exclude each other/);
   });

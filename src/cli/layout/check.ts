@@ -16,7 +16,8 @@ const options = {
 } as const;
 
 interface Outcome {
-  readonly abi: Abi;
+  /** The ABIs that it is for: of a compiler one. */
+  readonly abi: string;
   readonly with: string;
   /** How many values were compared. */
   readonly compared: number;
@@ -66,7 +67,7 @@ function checkCompiler(command: string, wanted: Abi | undefined): Outcome {
     .filter((name) => !values.has(name))
     .map((name): Difference => ({ what: name, expected: expected.get(name), found: undefined }));
   return {
-    abi,
+    abi: abi.name,
     with: `${compilerName(cc, args)}, kernel headers ${headers}`,
     compared: values.size,
     differences: [...differences(expected, values), ...missing],
@@ -77,17 +78,15 @@ async function checkFile(path: string, wanted: Abi | undefined, terminal: Termin
   let text = '';
   if (path === '-') for await (const chunk of terminal.stdin) text += Buffer.from(chunk).toString('utf8');
   else text = readFileSync(path, 'utf8');
-  const file = parseLayoutFile(text);
-  const abi = wanted ?? abiOf(file.abi);
-  const { count, found } = compareFile(file, abi);
-  return { abi, with: path === '-' ? 'standard input' : path, compared: count, differences: found };
+  const { abis, count, found } = compareFile(parseLayoutFile(text), wanted);
+  return { abi: abis.join(', '), with: path === '-' ? 'standard input' : path, compared: count, differences: found };
 }
 
 function report({ abi, with: other, compared, differences: found }: Outcome, terminal: Terminal): void {
   for (const difference of found) terminal.out(`${paint(terminal, 'red', line(difference))}\n`);
   const verdict =
     found.length === 0 ? paint(terminal, 'green', 'same') : paint(terminal, 'red', `${found.length} different`);
-  terminal.out(`${verdict}: ${compared} values for ${abi.name} compared with ${other}\n`);
+  terminal.out(`${verdict}: ${compared} values for ${abi} compared with ${other}\n`);
 }
 
 /** `kaio layout check`. */
@@ -100,7 +99,7 @@ export async function check(args: string[], terminal: Terminal): Promise<number>
     values.file === undefined
       ? checkCompiler(values.cc ?? process.env['CC'] ?? 'cc', wanted)
       : await checkFile(values.file, wanted, terminal);
-  if (values.json) terminal.out(json({ ...outcome, abi: outcome.abi.name, same: outcome.differences.length === 0 }));
+  if (values.json) terminal.out(json({ ...outcome, same: outcome.differences.length === 0 }));
   else report(outcome, terminal);
   return outcome.differences.length === 0 ? 0 : 1;
 }

@@ -32,7 +32,8 @@ check: compiles a probe with your compiler and kernel headers and compares every
 compiler will do. The ABI is the one that CC compiles for; with --abi it must be this one.
       --cc CC         the compiler and its arguments, by default $CC or cc: --cc 'clang --target=s390x-linux-gnu -isystem DIR'
       --abi A         the ABI that is meant
-      --file FILE     compare a layout in the form of --json instead of compiling; - reads standard input
+      --file FILE     compare a layout in the form of --json instead of compiling; - reads standard input. Each structure is compared on
+                      the ABI that it names, unless --abi names one for all
       --json          the result as JSON
 
   -h, --help          show this help

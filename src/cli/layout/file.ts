@@ -1,6 +1,6 @@
-import { type Abi, type AbiName, abis, layoutOf, type StructName, structs } from '../../layout/index.ts';
+import { type Abi, type AbiName, abiOf, abis, layoutOf, type StructName, structs } from '../../layout/index.ts';
 import { UsageError } from '../command.ts';
-import { allValues, type Difference, differences, type Values } from './compare.ts';
+import { allValues, type Difference, differences, structValues, type Values } from './compare.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -16,9 +16,24 @@ function numberAt(object: Json, key: string, where: string): number | undefined 
   return value;
 }
 
+function textAt(object: Json, key: string, where: string): string | undefined {
+  const value = object[key];
+  if (value !== undefined && typeof value !== 'string') throw new UsageError(`${where}: "${key}" must be a string`);
+  return value;
+}
+
+/** The ABI that the layout, or one structure of it, says it is for. */
+function abiAt(object: Json): AbiName | undefined {
+  const name = textAt(object, 'abi', 'the layout');
+  if (name === undefined) return undefined;
+  const known = abis.find((abi) => abi.name === name);
+  if (known === undefined) throw new UsageError(`the layout is for '${name}', which is no ABI known here`);
+  return known.name;
+}
+
 /** A layout from another project. */
 export interface LayoutFile {
-  /** The ABI it says it is for. */
+  /** The ABI of all that names none of its own. */
   readonly abi: AbiName | undefined;
   readonly layouts: readonly Json[];
   readonly constants: Json;
@@ -49,21 +64,14 @@ export function parseLayoutFile(text: string): LayoutFile {
     throw new UsageError('"structs" must be an array of structures');
   const constants = objectAt(top, 'constants');
   const calls = objectAt(top, 'calls');
-  if (layouts.length + Object.keys(constants).length + Object.keys(calls).length === 0) {
-    throw new UsageError(
-      'the layout has nothing to compare: it needs "structs", "constants" or "calls", or "name", "size" and "fields"',
-    );
-  }
-  const abi = top['abi'] ?? (layouts[0] as Json | undefined)?.['abi'];
-  const known = abis.find(({ name }) => name === abi);
-  if (abi !== undefined && known === undefined)
-    throw new UsageError(`the layout is for '${String(abi)}', which is no ABI known here`);
-  return { abi: known?.name, layouts, constants, calls };
+  const [first = {}] = layouts;
+  return { abi: abiAt(top) ?? abiAt(first), layouts, constants, calls };
 }
 
 /** The structure that a layout names, with or without C's `struct`. */
 function structOf(layout: Json): StructName {
-  const name = String(layout['name'] ?? layout['struct'] ?? '').replace(/^struct\s+/, '');
+  const given = textAt(layout, 'name', 'a structure') ?? textAt(layout, 'struct', 'a structure') ?? '';
+  const name = given.replace(/^struct\s+/, '');
   const found = structs.find((struct) => struct === name);
   if (found === undefined)
     throw new UsageError(`the layout names the structure '${name}', which is none of ${structs.join(', ')}`);
@@ -79,42 +87,75 @@ function fieldsOf(layout: Json, struct: StructName): Json[] | undefined {
   return fields;
 }
 
-/** Compares what a structure of the file says: its own numbers, and whether it has every field and no other. */
-function compareStruct(layout: Json, expected: Values, abi: Abi): { count: number; found: Difference[] } {
-  const struct = structOf(layout);
+/** What came of comparing a part of a layout, or all of it. */
+export interface Comparison {
+  readonly abis: readonly AbiName[];
+  /** How many values were compared. */
+  readonly count: number;
+  readonly found: readonly Difference[];
+}
+
+function valuesOf(layout: Json, struct: StructName, fields: readonly Json[]): Values {
   const values: Values = new Map();
-  const put = (what: string, value: number | undefined): void => {
-    if (value !== undefined) values.set(what, value);
+  const put = (object: Json, where: string, key: 'size' | 'align' | 'offset'): void => {
+    const value = numberAt(object, key, where);
+    if (value !== undefined) values.set(`${where} ${key}`, value);
   };
-  put(`${struct} size`, numberAt(layout, 'size', struct));
-  put(`${struct} align`, numberAt(layout, 'align', struct));
-  const fields = fieldsOf(layout, struct);
-  const names = new Set(fields?.map((field) => String(field['name'])));
-  for (const field of fields ?? []) {
+  put(layout, struct, 'size');
+  put(layout, struct, 'align');
+  for (const field of fields) {
     const name = `${struct}.${String(field['name'])}`;
-    put(`${name} offset`, numberAt(field, 'offset', name));
-    put(`${name} size`, numberAt(field, 'size', name));
+    put(field, name, 'offset');
+    put(field, name, 'size');
   }
+  return values;
+}
+
+/** Compares what a structure of the file says: its own numbers, and whether it has every field and no other. */
+function compareStruct(layout: Json, abi: Abi): Comparison {
+  const struct = structOf(layout);
+  const fields = fieldsOf(layout, struct);
+  const values = valuesOf(layout, struct, fields ?? []);
+  const names = new Set(fields?.map((field) => field['name']));
   const missing = layoutOf(struct, abi.name)
     .fields.filter(({ name }) => fields !== undefined && !names.has(name))
     .map(({ name, offset }): Difference => ({ what: `${struct}.${name} offset`, expected: offset, found: undefined }));
-  const order = layout['byteOrder'];
+  const order = textAt(layout, 'byteOrder', struct);
   const swapped: Difference[] =
     order === undefined || order === abi.byteOrder
       ? []
-      : [{ what: `${struct} byte order`, expected: abi.byteOrder, found: String(order) }];
-  return { count: values.size, found: [...swapped, ...differences(expected, values), ...missing] };
+      : [{ what: `${struct} byte order`, expected: abi.byteOrder, found: order }];
+  const found = [...swapped, ...differences(structValues(struct, abi), values), ...missing];
+  return { abis: [abi.name], count: values.size + (order === undefined ? 0 : 1), found };
 }
 
-/** Compares a layout from another project with ours: how many values it has, and which are not as expected. */
-export function compareFile(file: LayoutFile, abi: Abi): { count: number; found: Difference[] } {
-  const expected = allValues(abi);
+/** Compares what a file says that is of no structure. */
+function compareNumbers({ constants, calls }: LayoutFile, abi: Abi): Comparison {
   const values: Values = new Map();
-  for (const name of Object.keys(file.constants)) values.set(name, numberAt(file.constants, name, 'constants')!);
-  for (const name of Object.keys(file.calls)) values.set(`__NR_${name}`, numberAt(file.calls, name, 'calls')!);
-  const parts = file.layouts.map((layout) => compareStruct(layout, expected, abi));
+  for (const name of Object.keys(constants)) values.set(name, numberAt(constants, name, 'constants')!);
+  for (const name of Object.keys(calls)) values.set(`__NR_${name}`, numberAt(calls, name, 'calls')!);
   return {
-    count: values.size + parts.reduce((sum, { count }) => sum + count, 0),
-    found: [...parts.flatMap(({ found }) => found), ...differences(expected, values)],
+    abis: values.size > 0 ? [abi.name] : [],
+    count: values.size,
+    found: differences(allValues(abi), values),
   };
+}
+
+/** Compares a layout from another project with ours, each structure on its own ABI, or all of it on the one that is wanted. */
+export function compareFile(file: LayoutFile, wanted: Abi | undefined): Comparison {
+  const parts = [
+    ...file.layouts.map((layout) => compareStruct(layout, wanted ?? abiOf(abiAt(layout) ?? file.abi))),
+    compareNumbers(file, wanted ?? abiOf(file.abi)),
+  ];
+  const used = [...new Set(parts.flatMap((part) => part.abis))];
+  const count = parts.reduce((sum, part) => sum + part.count, 0);
+  const found = parts.flatMap((part) =>
+    used.length === 1 ? part.found : part.found.map((each) => ({ ...each, what: `${each.what} on ${part.abis[0]}` })),
+  );
+  if (count + found.length === 0) {
+    throw new UsageError(
+      'the layout has nothing to compare: it needs "structs", "constants" or "calls", or "name", "size" and "fields"',
+    );
+  }
+  return { abis: used, count, found };
 }

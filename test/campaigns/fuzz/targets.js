@@ -107,6 +107,9 @@ const iocb = `${'\0'.repeat(2)}${'\x01'.repeat(64)}`;
 process.env.PATH = '';
 process.env.CC = '';
 const layoutJson = JSON.stringify(layout.layoutOf('iocb'));
+/** What no string can be made of. */
+const unspeakable = '{"toString":1,"valueOf":1}';
+const nested = `${'['.repeat(5000)}${']'.repeat(5000)}`;
 
 export const targets = {
   decode: {
@@ -143,6 +146,12 @@ export const targets = {
       'decode\n--json\n-\n\n01 02 03',
       'decode\nio_event\n0x01',
       `check\n--file\n-\n\n${layoutJson}`,
+      `check\n--file\n-\n\n[${layoutJson},{"name":"timespec","size":8,"abi":"i386"}]`,
+      ...[unspeakable, nested].flatMap((value) => [
+        `check\n--file\n-\n\n{"name":${value},"size":1}`,
+        `check\n--file\n-\n\n{"name":"iocb","size":1,"abi":${value},"byteOrder":"little"}`,
+        `check\n--file\n-\n\n{"name":"iocb","size":1,"byteOrder":${value}}`,
+      ]),
       '--constants',
       '--list',
       '--ascii\niovec',
@@ -181,6 +190,9 @@ export const targets = {
       '"constants":',
       '"calls":',
       '"abi":',
+      '"byteOrder":',
+      '"i386"',
+      unspeakable,
       layoutJson,
     ],
   },
