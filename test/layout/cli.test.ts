@@ -216,6 +216,23 @@ describe('kaio layout decode', () => {
     expect(kaio([...onX86, '-'], hex).stdout).toBe(expected);
   });
 
+  it('reads the whole output of hexdump -C and of xxd -a, with its rows left out and its last offset', ({ skip }) => {
+    const content = Buffer.alloc(192);
+    content.set(iocb);
+    const path = file('dumped.bin', content);
+    const expected = kaio([...onX86, path]).stdout;
+    expect(expected).toContain('iocb 2, at byte 128');
+    for (const [program, ...options] of [
+      ['hexdump', '-C'],
+      ['xxd', '-a'],
+    ] as const) {
+      const { error, stdout } = spawnSync(program, [...options, path], { encoding: 'utf8' });
+      skip(error !== undefined, `${program} is not installed`);
+      expect(stdout).toMatch(/^\*$/m);
+      expect(kaio([...onX86, '-'], stdout).stdout).toBe(expected);
+    }
+  });
+
   it('reads words in the byte order of the ABI', () => {
     const args = ['layout', 'decode', 'iocbp', '--abi'];
     expect(kaio([...args, 's390', '0x00001000']).stdout).toMatch(/4096 +0x1000/);

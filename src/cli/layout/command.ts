@@ -23,9 +23,9 @@ Show:
       --vectors       golden bytes for all ABIs, as JSON with one case a line
       --list          the ABIs, with the numbers of their system calls
 
-decode: explains bytes field by field, and marks what the kernel would refuse. STRUCT is iocb unless named. HEX may be what a debugger or
-a dump printed: addresses before a colon are skipped, and words such as 0x1122 are read in the byte order of the ABI. - reads standard
-input; a FILE may hold text or the raw bytes. Several structures in a row are explained one after the other.
+decode: explains bytes field by field, and marks what the kernel would refuse. STRUCT is iocb unless named. HEX may be what gdb, xxd or
+hexdump -C printed: addresses are skipped, rows that were left out are put in again, and words such as 0x1122 are read in the byte order of
+the ABI. - reads standard input; a FILE may hold text or the raw bytes. Several structures in a row are explained one after the other.
       --abi A, --json
 
 check: compiles a probe with your compiler and kernel headers and compares every size, offset and constant. Nothing is run, so a cross

@@ -120,6 +120,7 @@ export const targets = {
       ...structs.map((_, at) => `${String.fromCharCode(at)}\0${'\xff'.repeat(40)}`),
       '\x02\x03 0000000 01 02 |..|',
       '\0\x10 0x01 0x0203',
+      '\0\x0000000000  01 02  |..|\n*\n00000010\n',
     ],
     tokens: [
       '\x01\x10\xa1\xa1',
@@ -128,6 +129,7 @@ export const targets = {
       '\n',
       ' |',
       '0000000  ',
+      '\n*\n',
       '<a+8>:',
       '\0\0\0\0',
       '\xff\xff\xff\xff',
