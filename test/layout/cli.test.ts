@@ -48,7 +48,10 @@ describe('kaio', () => {
     expectMistake(kaio(['layout', 'kiocb']), /there is no structure 'kiocb': it is one of iocb,/);
     expectMistake(kaio(['layout', '--abi', 'vax']), /there is no ABI 'vax'/);
     expectMistake(kaio(['layout', '--colour']), /Unknown option '--colour'/);
-    expectMistake(kaio(['layout', '--diff', 'i386']), /--diff needs two ABIs/);
+    for (const args of [['--diff', 'i386'], ['--diff=i386'], ['--diff='], ['--diff'], ['--diff', 'i386', '--json']]) {
+      expectMistake(kaio(['layout', ...args]), /--diff needs two ABIs/);
+    }
+    expectMistake(kaio(['layout', '--diff', 'i386', 'vax']), /there is no ABI 'vax'/);
     expectMistake(kaio(['layout', 'iocb', 'iovec']), /one structure at a time/);
     expectMistake(kaio(['layout', '--svg', 'a.svg']), /--svg draws one structure/);
     expectMistake(kaio(['layout', '--vectors', '--list']), /exclude each other/);

@@ -36,11 +36,8 @@ const options = {
 function joinDiff(args: string[]): string[] {
   const at = args.indexOf('--diff');
   if (at === -1) return args;
-  const [a, b] = args.slice(at + 1, at + 3);
-  if (a === undefined || b === undefined || a.startsWith('-') || b.startsWith('-')) {
-    throw new UsageError('--diff needs two ABIs');
-  }
-  return [...args.slice(0, at), `--diff=${a} ${b}`, ...args.slice(at + 3)];
+  const pair = args.slice(at + 1, at + 3).filter((name) => !name.startsWith('-'));
+  return [...args.slice(0, at), `--diff=${pair.join(' ')}`, ...args.slice(at + 1 + pair.length)];
 }
 
 const fieldColors = { 8: 'cyan', 4: 'green', 2: 'yellow' } as const;
@@ -122,7 +119,9 @@ function showList(asJson: boolean, terminal: Terminal): void {
 }
 
 function showDiff(pair: string, chosen: readonly StructName[], terminal: Terminal): void {
-  const [a, b] = pair.split(' ').map((name) => abiOf(abiNamed(name)!)) as [Abi, Abi];
+  const names = pair.split(' ');
+  if (names.length !== 2) throw new UsageError('--diff needs two ABIs');
+  const [a, b] = names.map((name) => abiOf(abiNamed(name)!)) as [Abi, Abi];
   const rows = chosen.flatMap((struct) =>
     diffLayouts(struct, a.name, b.name).map(({ what, a: x, b: y }) => [`${struct}: ${what}`, String(x), String(y)]),
   );
