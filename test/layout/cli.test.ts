@@ -18,6 +18,15 @@ function file(name: string, content: string | Uint8Array): string {
   return path;
 }
 
+/** The command lines, without `kaio`, that the help of a command ends with. */
+function examplesOf(command: string): string[] {
+  const [, examples = ''] = kaio([command, '--help']).stdout.split('\nExamples:\n');
+  return examples
+    .trim()
+    .split(/\n */)
+    .map((line) => line.replace(/^kaio /, ''));
+}
+
 /** Wrong use: a message and a hint, nothing on stdout, no stack. */
 function expectMistake({ status, stdout, stderr }: ReturnType<typeof kaio>, message: RegExp): void {
   expect(stderr).toMatch(message);
@@ -40,6 +49,12 @@ describe('kaio', () => {
     expect(kaio(['help', 'layout']).stdout).toBe(kaio(['layout', '--help']).stdout);
     expect(kaio(['layout', 'check', '-h']).status).toBe(0);
     expect(kaio(['--version']).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it.for(examplesOf('layout'))('runs the example %s of its help', (example, { skip }) => {
+    const [, cc] = /--cc (\S+)/.exec(example) ?? [];
+    skip(cc !== undefined && spawnSync(cc, ['--version']).status !== 0, `${cc} is not installed`);
+    expect(kaio(example.split(' '))).toMatchObject({ status: 0, stderr: '' });
   });
 
   it('says what was wrong, without a stack', () => {

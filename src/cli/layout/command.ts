@@ -43,7 +43,7 @@ Exit codes: 0 good, or all the same; 1 something differs (check) or would be ref
 Examples:
   kaio layout iocb --abi s390x
   kaio layout --diff x86_64 i386
-  kaio layout decode 0x0000000000000001 0x0000000800000000 0x0000000300000000
+  kaio layout decode io_event 0x0000000000000001 0x00007ffe00001000 0xfffffffffffffffb 0x0000000000000000
   kaio layout check --cc clang
 `;
 
