@@ -23,6 +23,21 @@ test('where only one of two workers gets a context, it says why and ends', async
   expect(readdirSync(folder)).toEqual([]);
 });
 
+test('a page that cannot be made is an error before anything is measured', async () => {
+  const args = ['bench', folder, '--size', '1m', '--runtime', '60', '--html', `${folder}/no/such.html`];
+  const child = await runNode(cli, { args });
+  expect(child, child.stderr).toMatchObject({ code: 2, timedOut: false, stdout: '' });
+  expect(child.stderr).toMatch(/^kaio bench: ENOENT: .*such\.html/);
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test('a page that cannot be written leaves the figures', async () => {
+  const args = ['bench', folder, '--size', '1m', '--runtime', '0.1', '--engine', 'fs', '--html', '/dev/full'];
+  const child = await runNode(cli, { args });
+  expect(child, child.stderr).toMatchObject({ code: 2, stdout: expect.stringMatching(/^engine +requests\/s/) });
+  expect(child.stderr).toMatch(/^kaio bench: ENOSPC: /);
+});
+
 const moments = {
   'is being filled': { size: '1g', has: (_: number, dir: string) => bytesIn(dir) > 0 },
   'is measured': { size: '1m', has: (pid: number) => contextCount(pid) > 0 },

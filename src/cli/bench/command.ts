@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { release } from 'node:os';
 import type { Command, Terminal } from '../command.ts';
 import { exitOnSignals } from '../signals.ts';
@@ -27,6 +27,8 @@ PATH, it makes a file, and removes it at the end. Direct I/O, always.
 
 async function run(args: string[], terminal: Terminal): Promise<number> {
   const options = parseOptions(args);
+  // Now, and not when all is measured, it turns out whether there can be a page. What is in it stays until there is another.
+  if (options.html !== undefined) closeSync(openSync(options.html, 'a'));
   const release = exitOnSignals();
   try {
     const target = await prepareTarget(options);
@@ -45,8 +47,8 @@ async function report(options: BenchOptions, target: BenchTarget, terminal: Term
   const results = await runEngines(options, target, (result, share) => showLive(terminal, result, share));
   if (terminal.color) terminal.err('\r\x1b[K');
   const facts = factsOf(options, target.bytes, results);
-  if (options.html !== undefined) writeFileSync(options.html, page(facts, results));
   terminal.out(options.json ? `${JSON.stringify(facts, undefined, 2)}\n` : summary(results, options));
+  if (options.html !== undefined) writeFileSync(options.html, page(facts, results));
 }
 
 /** One line that is written over: only where somebody looks. */
