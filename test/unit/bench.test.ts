@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterAll, expect, test } from 'vitest';
+import { command } from '../../src/cli/bench/command.ts';
 import { Latencies } from '../../src/cli/bench/latencies.ts';
 import { type BenchOptions, parseOptions } from '../../src/cli/bench/options.ts';
 import { prepareTarget } from '../../src/cli/bench/target.ts';
@@ -46,6 +47,15 @@ test('a file that was made for the run is gone afterwards', async () => {
     target.remove();
     expect(existsSync(target.path)).toBe(false);
   }
+});
+
+test('the help has the form of the other commands, and the options of its examples are understood', () => {
+  expect(command.help).toMatch(/^Usage: kaio bench PATH \[options\]\n\n/);
+  expect(command.help).toMatch(/\n {2}-h, --help {2,}show this help\n/);
+  expect(command.help).toMatch(/\nExit codes: 0 /);
+  const examples = [...command.help.matchAll(/^ {2}kaio bench (.*)$/gm)].map(([, args]) => args!.split(' '));
+  expect(examples.length).toBeGreaterThan(1);
+  for (const args of examples) expect(options(...args).path).toMatch(/^[./]/);
 });
 
 test('a percentile is right within a sixteenth of an octave', () => {

@@ -11,7 +11,7 @@ import { type BenchTarget, prepareTarget } from './target.ts';
 const help = `Usage: kaio bench PATH [options]
 
 Measures a file, a device or the disk of a folder with kaio and with Node's fs, in turns. In a folder, or where there is nothing at
-PATH, it makes a file, and removes it at the end. Direct I/O, always.
+PATH, it makes a file, and removes it at the end, whether that comes by itself, by Ctrl-C or by SIGTERM. Direct I/O, always.
 
   --rw MODE         randread (default), randwrite, read, write, randrw (half and half)
   --bs SIZE         bytes of a request, 4k by default
@@ -23,13 +23,21 @@ PATH, it makes a file, and removes it at the end. Direct I/O, always.
   --json            print the figures as JSON
   --html FILE       write a page with charts
   --overwrite       write to a device or to a file that exists: what is on it is lost
+  -h, --help        show this help
+
+Exit codes: 0 measured; 2 wrong use, or it could not be measured; 130 and 143 ended by Ctrl-C and SIGTERM
+
+Examples:
+  kaio bench .
+  kaio bench /var/lib/data --rw randrw --bs 16k --depth 64 --workers 2
+  kaio bench /dev/nvme0n1 --engine kaio,kaio-callback,fs --html bench.html
 `;
 
 async function run(args: string[], terminal: Terminal): Promise<number> {
   const options = parseOptions(args);
   // Now, and not when all is measured, it turns out whether there can be a page. What is in it stays until there is another.
   if (options.html !== undefined) closeSync(openSync(options.html, 'a'));
-  const release = exitOnSignals();
+  const restoreSignals = exitOnSignals();
   try {
     const target = await prepareTarget(options);
     try {
@@ -38,7 +46,7 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
       target.remove();
     }
   } finally {
-    release();
+    restoreSignals();
   }
   return 0;
 }
