@@ -3,6 +3,7 @@ import { command } from '../../src/cli/probe/command.ts';
 import type { Operation, OperationName } from '../../src/cli/probe/operations.ts';
 import { parseMounts } from '../../src/cli/probe/place.ts';
 import { judge } from '../../src/cli/probe/verdict.ts';
+import { runProbe } from '../support/probe.ts';
 
 type Found = Parameters<typeof judge>[0];
 
@@ -111,8 +112,19 @@ test.each([
   { args: ['a', 'b'], says: /give one/ },
   { args: ['--deep', '.'], says: /--deep/ },
   { args: ['/nowhere'], says: /ENOENT.*'\/nowhere'/ },
+  { args: ['/nowhere/file'], says: /ENOENT.*'\/nowhere\/file'/ },
   { args: ['/dev/null'], says: /neither a file, a folder nor a block device/ },
 ])('$args is wrong use', async ({ args, says }) => {
   const silent = { out: () => {}, err: () => {}, stdin: process.stdin, color: false, columns: 0 };
   await expect(command.run(args, silent)).rejects.toThrow(says);
+});
+
+// procfs says ENOENT of a file that is new, which is then no reason to give up.
+test.each([
+  ['/proc', /^kaio probe: No scratch file .* in '\/proc' \(ENOENT.*Name a file in it, to try reads$/m],
+  ['/proc/version', /^kaio probe: '\/proc\/version' has nothing to read, and No scratch file .* in '\/proc' \(ENOENT/],
+])('%s, where no file can be made, is judged by itself', async (path, says) => {
+  const { code, stderr } = await runProbe([path]);
+  expect(stderr).toMatch(says);
+  expect(code).toBe(2);
 });

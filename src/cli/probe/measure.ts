@@ -20,8 +20,8 @@ import { openDirect, Scratch } from './scratch.ts';
 /** Bytes of a request, or the device's block where that is larger. */
 const BLOCK_BYTES = 4096;
 const LARGEST_BLOCK_BYTES = 65536;
-/** Reasons for which there is no scratch file, and still something to measure. */
-const NO_SCRATCH = ['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT'];
+/** Reasons for which there is no scratch file, and still something to measure. ENOENT is what procfs says of a file that is new. */
+const NO_SCRATCH = ['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT', 'ENOENT'];
 
 /** What the requests of this place have shown. */
 export interface Measured {
