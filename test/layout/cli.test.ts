@@ -1,4 +1,5 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -88,7 +89,21 @@ describe('kaio', () => {
     });
     expect({ stdout, stderr }).toEqual({ stdout: '[\n', stderr: '' });
   });
+
+  it('has the same exit code where nobody reads what it says', async () => {
+    expect(await codeUnread('stderr', 'nosuch')).toBe(2);
+    expect(await codeUnread('stderr', 'layout', 'iovec')).toBe(0);
+    expect(await codeUnread('stdout', 'layout', '--vectors')).toBe(0);
+  });
 });
+
+/** The exit code of `kaio` where nobody reads one of its streams. */
+async function codeUnread(stream: 'stdout' | 'stderr', ...args: string[]): Promise<number> {
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child[stream].destroy();
+  const [code] = await once(child, 'exit');
+  return code;
+}
 
 describe('kaio layout', () => {
   it('draws a structure and its table', () => {
