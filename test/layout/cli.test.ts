@@ -317,6 +317,11 @@ describe('kaio layout check', () => {
 
   it('takes the compiler from CC', () => {
     expectMistake(kaio(['layout', 'check'], '', { CC: 'no-such-cc' }), /'no-such-cc' does not run: it is not there/);
+    expect(kaio(['layout', 'check'], '', { CC: '' })).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^same/),
+    });
+    expectMistake(kaio(['layout', 'check', '--cc', '']), /--cc needs a compiler/);
   });
 
   it('says every line in which headers differ', () => {

@@ -97,7 +97,7 @@ export async function check(args: string[], terminal: Terminal): Promise<number>
   if (values.file !== undefined && values.cc !== undefined) throw new UsageError('--file and --cc exclude each other');
   const outcome =
     values.file === undefined
-      ? checkCompiler(values.cc ?? process.env['CC'] ?? 'cc', wanted)
+      ? checkCompiler(values.cc ?? (process.env['CC'] || 'cc'), wanted)
       : await checkFile(values.file, wanted, terminal);
   if (values.json) terminal.out(json({ ...outcome, same: outcome.differences.length === 0 }));
   else report(outcome, terminal);
