@@ -44,7 +44,8 @@ async function main([command = '', folder, ...rest]: string[]): Promise<number> 
     return 2;
   }
   try {
-    await using log = await Log.open(folder);
+    // Listing makes nothing: a folder that is misspelt is an error.
+    await using log = await Log.open(folder, { create: run !== list });
     await run(log);
     return 0;
   } catch (error) {

@@ -15,6 +15,8 @@ export interface LogOptions {
   context?: AioContext;
   /** How long a segment file is, in bytes; default 16 MiB, at least 1 MiB. */
   segmentBytes?: number;
+  /** Whether a folder that is not there is made; default true. */
+  create?: boolean;
 }
 
 /** A record that waits to be durable. */
@@ -65,13 +67,15 @@ export class Log implements AsyncDisposable {
   }
 
   /**
-   * Opens the log in a folder, which is made if only its parent is there, and finds its end. All that it holds then is durable.
+   * Opens the log in a folder, which is made if only its parent is there, unless `create` is false, and finds its end. All that it holds
+   * then is durable.
    *
    * @throws (rejects) DamageError where more is missing than a crash can take away; the system errors of the file system.
    */
   static async open(folder: string, options: LogOptions = {}): Promise<Log> {
     const log = new Log(folder, options);
     try {
+      if (options.create ?? true) await log.#makeFolder();
       await log.#recover();
       return log;
     } catch (error) {
@@ -191,7 +195,7 @@ export class Log implements AsyncDisposable {
   /** Makes the frame in memory durable. */
   async #write(bytes: number): Promise<void> {
     const size = sizeOnDisk(bytes);
-    if (this.#position + size > this.#segmentBytes) await this.#begin();
+    if (this.#file === undefined || this.#position + size > this.#segmentBytes) await this.#begin();
     sealFrame(this.#memory, bytes, this.#next, this.#segments.at(-1)!.life);
     const file = this.#file!;
     // A datasync waits for the writes before it by itself.
@@ -243,12 +247,12 @@ export class Log implements AsyncDisposable {
   // ---- Recovery ----------------------------------------------------------------------------------------------------------
 
   async #recover(): Promise<void> {
-    await this.#makeFolder();
     const names = await readdir(this.#folder);
     this.#segments = segmentsIn(this.#folder, names);
     this.#spares = names.filter((name) => name.endsWith(SPARE)).map((name) => join(this.#folder, name));
     const last = this.#segments.at(-1);
-    if (last === undefined) return await this.#begin();
+    // The first record begins the first segment.
+    if (last === undefined) return;
     // It is synced before it is read: what recovery finds cannot be lost afterwards.
     this.#file = await this.#prepare(last);
     await this.#findEnd(this.#file, last);

@@ -1,6 +1,8 @@
 // The log of examples/wal: what it acknowledged is there, whatever a crash does to its end.
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { AioContext } from 'kaio';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BLOCK_BYTES, FRAME_BYTES, packFrame, RECORD_BYTES, sealFrame } from '../../examples/wal/frame.ts';
@@ -52,6 +54,30 @@ const appendEach = (...records: string[]): Promise<void> =>
 
 const segments = () => readdirSync(folder).filter((name) => name.endsWith('.wal'));
 const lastSegment = () => join(folder, segments().sort().at(-1)!);
+
+describe('a log that is only to be read', () => {
+  const wal = fileURLToPath(new URL('../../examples/out/wal.js', import.meta.url));
+  const list = (path: string) => spawnSync(process.execPath, [wal, 'list', path], { encoding: 'utf8' });
+
+  test('is not made where there is none', async () => {
+    const missing = join(folder, 'missing');
+    await expect(Log.open(missing, { context, create: false })).rejects.toThrow(/^ENOENT/);
+    expect(list(missing)).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^wal: ENOENT.*missing/),
+    });
+    expect(list(folder)).toMatchObject({ status: 0, stdout: '', stderr: '' });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('takes records all the same', async () => {
+    await using log = await Log.open(folder, { context, segmentBytes: FRAME_BYTES, create: false });
+    expect(await recordsOf(log)).toEqual([]);
+    expect(await log.append(Buffer.from('first'))).toBe(0);
+    expect(await recordsOf(log)).toEqual(['first']);
+  });
+});
 
 describe('what is acknowledged', () => {
   test('is there after the log is opened again, in order and byte for byte', async () => {
