@@ -1,13 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
+import { scratchFolder } from '../support/scratch.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const cli = `${root}dist/cli/main.js`;
-// On the disk of the repository: a tmpfs has no latency to draw.
-const folder = mkdtempSync(`${root}build/kaio-bench-`);
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = scratchFolder();
 
 const quick = ['--size', '8m', '--runtime', '0.5', '--depth', '8'];
 
