@@ -5,9 +5,9 @@
 //
 // What cannot be built here is said and left out. With --all, as for a release, it is an error, and so is it that this machine's is missing.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { compile, place, root } from './module.js';
+import { compile, copySources, place, prebuilds, root } from './module.js';
 
 /** The machines, and how the GNU tools call them. */
 const targets = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' };
@@ -18,9 +18,7 @@ const isThere = (command) => spawnSync(command, ['--version']).status === 0;
 function build(arch, triplet) {
   const folder = mkdtempSync(`${tmpdir()}/kaio-prebuild-`);
   try {
-    for (const part of ['binding.gyp', 'native', 'package.json']) {
-      cpSync(`${root}${part}`, `${folder}/${part}`, { recursive: true });
-    }
+    copySources(folder);
     symlinkSync(`${root}node_modules`, `${folder}/node_modules`);
     const tools = { CC: `${triplet}-gcc`, CXX: `${triplet}-g++`, AR: `${triplet}-ar`, LINK: `${triplet}-g++` };
     compile(folder, [`--arch=${arch}`], { ...process.env, ...tools });
@@ -38,7 +36,7 @@ for (const [arch, triplet] of Object.entries(targets)) {
       `linux-${arch} is left out: there is no ${triplet}-g++ (Debian has it in g++-${triplet.replace('_', '-')})`,
     );
 }
-const missing = Object.keys(targets).filter((arch) => !existsSync(`${root}prebuilds/linux-${arch}/kaio.glibc.node`));
+const missing = Object.keys(targets).filter((arch) => !existsSync(`${prebuilds}/linux-${arch}/kaio.glibc.node`));
 if (missing.length > 0 && process.argv.includes('--all')) {
   console.error(`A release needs the native modules of all machines; missing: ${missing.join(', ')}`);
   process.exitCode = 1;

@@ -9,6 +9,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { copySources, native } from './module.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -65,12 +66,10 @@ function libraryOf(name) {
   return path;
 }
 
-function hashOf(folder, flags) {
-  const hash = createHash('sha256')
-    .update(flags)
-    .update(readFileSync(`${folder}/binding.gyp`));
-  for (const name of readdirSync(`${folder}/native`, { recursive: true }).sort()) {
-    if (/\.(cc|h)$/.test(name)) hash.update(name).update(readFileSync(`${folder}/native/${name}`));
+function hashOf(flags) {
+  const hash = createHash('sha256').update(flags);
+  for (const name of readdirSync(native, { recursive: true }).sort()) {
+    if (/\.(cc|h|gyp)$/.test(name)) hash.update(name).update(readFileSync(`${native}/${name}`));
   }
   return hash.digest('hex');
 }
@@ -78,17 +77,20 @@ function hashOf(folder, flags) {
 /** Copies what the tests need and compiles the module there, unless it is what was compiled last. */
 function prepare(folder, flags) {
   mkdirSync(folder, { recursive: true });
-  const configs = ['package.json', 'binding.gyp', 'vitest.config.ts', 'vitest.campaigns.config.ts'];
-  for (const part of ['dist', 'src', 'native', 'test', 'vectors', ...configs]) {
+  const configs = ['package.json', 'vitest.config.ts', 'vitest.campaigns.config.ts'];
+  for (const part of ['dist', 'src', 'test', 'vectors', ...configs]) {
     rmSync(`${folder}/${part}`, { recursive: true, force: true });
     cpSync(`${root}${part}`, `${folder}/${part}`, { recursive: true });
   }
   const stamp = `${folder}/compiled`;
-  const hash = hashOf(folder, flags);
+  const hash = hashOf(flags);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return;
+  const own = `${folder}/native`;
+  rmSync(own, { recursive: true, force: true });
+  copySources(own);
   const env = { ...process.env, CXXFLAGS: `${flags} -O1 -g -fno-omit-frame-pointer`, LDFLAGS: flags };
   const gyp = [require.resolve('node-gyp/bin/node-gyp.js'), 'rebuild', '--silent', '--jobs=2'];
-  const { status } = spawnSync(process.execPath, gyp, { cwd: folder, env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const { status } = spawnSync(process.execPath, gyp, { cwd: own, env, stdio: ['ignore', 'ignore', 'inherit'] });
   if (status !== 0) fail(1, 'the native module does not compile');
   writeFileSync(stamp, hash);
 }

@@ -106,12 +106,12 @@ export interface Unsupported {
   message: string;
 }
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+/** Where the native module is, and what it is built from. At the package's root binding.gyp would have package managers compile. */
+const native = fileURLToPath(new URL('../../native', import.meta.url));
 
 /** node-gyp 12 runs on every Node that kaio does; newer ones do not. */
 function howToBuild(): string {
-  const folder = root.slice(0, -1);
-  const quoted = /[^\w/.@:-]/.test(folder) ? `'${folder.replaceAll("'", "'\\''")}'` : folder;
+  const quoted = /[^\w/.@:-]/.test(native) ? `'${native.replaceAll("'", "'\\''")}'` : native;
   return `To build it, which takes python3, make and a C++17 compiler, run: npx --yes node-gyp@12 rebuild --directory=${quoted}`;
 }
 
@@ -129,7 +129,7 @@ function load(): Binding | Unsupported {
   }
   try {
     const require = createRequire(import.meta.url);
-    return (require('node-gyp-build') as (root: string) => Binding)(root);
+    return (require('node-gyp-build') as (folder: string) => Binding)(native);
   } catch (error) {
     const { message: cause } = error as Error;
     const why = cause.startsWith('No native build was found')

@@ -32,8 +32,10 @@ function readmeProgram(n: number): { program: string; printed: string } {
 }
 
 test('the tarball has the native modules of x64 and arm64', () => {
-  const modules = tarball.files.filter((path) => path.startsWith('prebuilds/'));
-  const missing = ['x64', 'arm64'].filter((arch) => !modules.includes(`prebuilds/linux-${arch}/kaio.glibc.node`));
+  const modules = tarball.files.filter((path) => path.startsWith('native/prebuilds/'));
+  const missing = ['x64', 'arm64'].filter(
+    (arch) => !modules.includes(`native/prebuilds/linux-${arch}/kaio.glibc.node`),
+  );
   if (missing.includes('arm64') && !hasCommand('aarch64-linux-gnu-g++')) missing.splice(missing.indexOf('arm64'), 1);
   expect(missing).toEqual([]);
 });

@@ -45,14 +45,16 @@ test('the native module compiles for musl and asks for nothing that musl, libstd
 }) => {
   skip(process.arch !== 'x64', 'the paths here are those of x64');
   for (const command of ['musl-gcc', 'g++', 'nm']) skip(!hasCommand(command), `${command} is not installed`);
-  for (const part of ['binding.gyp', 'native', 'package.json'])
-    cpSync(join(root, part), join(folder, part), { recursive: true });
+  const native = join(folder, 'native');
+  // As they are in the package: without what was compiled of them here.
+  const sources = (path: string) => !/\/(build|prebuilds)$/.test(path);
+  cpSync(join(root, 'native'), native, { recursive: true, filter: sources });
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   // Without libraries, what is missing stays as it is, without versions of glibc.
   const env = { CXX: muslCompiler(), LINK: 'g++', LDFLAGS: '-nostdlib' };
-  mustRun('npm', ['exec', '--', 'node-gyp', 'rebuild', '--directory', folder, '--silent'], root, env);
+  mustRun('npm', ['exec', '--', 'node-gyp', 'rebuild', '--directory', native, '--silent'], root, env);
 
-  const module = join(folder, 'build/Release/kaio.node');
+  const module = join(native, 'build/Release/kaio.node');
   const libstdcxx = mustRun('g++', ['-print-file-name=libstdc++.so.6']).trim();
   const there = new Set(
     ['/usr/lib/x86_64-linux-musl/libc.so', libstdcxx].flatMap((file) => symbols(file, '--defined-only')),

@@ -1,7 +1,7 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { Installed, mustRun, root, run } from './installed.ts';
+import { Installed, mustRun, PRINT_LOADED, root, run } from './installed.ts';
 
 let installed: Installed;
 let folder: string;
@@ -21,7 +21,7 @@ function pathsIn(value: unknown): string[] {
 
 test('the tarball has everything that package.json names, and what a build from source needs', () => {
   const { exports, bin } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Record<string, unknown>;
-  const sources = ['binding.gyp', 'native/module.cc', 'native/generated/asserts.h'];
+  const sources = ['native/binding.gyp', 'native/module.cc', 'native/generated/asserts.h'];
   const documents = ['README.md', 'CHANGELOG.md', 'LICENSE'];
   const wanted = [...pathsIn(exports), ...pathsIn(bin), ...sources, ...documents];
   expect(wanted.filter((path) => !installed.tarball.files.includes(path))).toEqual([]);
@@ -29,11 +29,11 @@ test('the tarball has everything that package.json names, and what a build from 
 
 test('the tarball has nothing else than what a user needs, and is small', () => {
   const needed = [
-    /^(dist|prebuilds|native|docs)\//,
+    /^(dist|native|docs)\//,
     /^examples\/.*(?<!\.d)\.ts$/,
-    /^(vectors\/layout\.json|binding\.gyp|package\.json|LICENSE|[A-Z]+\.md)$/,
+    /^(vectors\/layout\.json|package\.json|LICENSE|[A-Z]+\.md)$/,
   ];
-  const unneeded = /node_modules|\.map$|(^|\/)(package-lock|tsconfig|typedoc)\.json$/;
+  const unneeded = /node_modules|^native\/build|\.map$|(^|\/)(package-lock|tsconfig|typedoc)\.json$/;
   const { files, bytes, unpackedBytes } = installed.tarball;
   const stray = files.filter((path) => !needed.some((pattern) => pattern.test(path)) || unneeded.test(path));
   expect(stray).toEqual([]);
@@ -62,8 +62,8 @@ test('installing runs no script, and no platform is refused', () => {
   expect(names.sort()).toEqual(['kaio', 'node-addon-api', 'node-gyp-build']);
   const fields = Object.values(packages).flatMap((entry) => Object.keys(entry));
   expect(fields.filter((field) => /^(hasInstallScript|os|cpu|libc)$/.test(field))).toEqual([]);
-  // npm compiles on its own where a package with binding.gyp does not say so.
-  expect(JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))).toMatchObject({ gypfile: false });
+  // managers.test.ts has the package managers that compile where there is one.
+  expect(installed.tarball.files.filter((path) => /^[^/]*\.gyp$/.test(path))).toEqual([]);
 });
 
 test('nothing in the tarball knows where it was built', () => {
@@ -71,13 +71,15 @@ test('nothing in the tarball knows where it was built', () => {
   expect(found).toEqual([]);
 });
 
+/** The native module of this machine. */
+const own = () => join(folder, `native/prebuilds/linux-${process.arch}/kaio.glibc.node`);
 /** The native modules in the package: that of this machine, and those that `npm run prebuilds` has made. */
 const modules = () =>
-  installed.tarball.files.filter((path) => path.startsWith('prebuilds/')).map((path) => join(folder, path));
+  installed.tarball.files.filter((path) => path.startsWith('native/prebuilds/')).map((path) => join(folder, path));
 
 test('the native modules need no libaio', ({ skip }) => {
   skip(run('sh', ['-c', 'command -v readelf']).status !== 0, 'readelf (binutils) is not installed');
-  expect(modules()).toContain(join(folder, `prebuilds/linux-${process.arch}/kaio.glibc.node`));
+  expect(modules()).toContain(own());
   for (const module of modules()) {
     const needed = [...mustRun('readelf', ['-d', module]).matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(
       ([, library]) => library!,
@@ -142,21 +144,27 @@ test('where a process has 32 bits support() says so, and nobody is sent to build
 });
 
 test('a native module that does not load is told from none', () => {
-  writeFileSync(join(folder, `prebuilds/linux-${process.arch}/kaio.glibc.node`), 'no module');
+  writeFileSync(own(), 'no module');
   const { reason, message } = supportWhere('');
   expect(reason).toBe('native-module');
   expect(message).toMatch(/does not load here: .*kaio\.glibc\.node/);
 });
 
 test('where there is no module for a machine, the command that support() names builds it', () => {
-  rmSync(join(folder, 'prebuilds'), { recursive: true });
+  const prebuilds = join(folder, 'native/prebuilds');
+  const aside = join(installed.folder, 'prebuilds');
+  renameSync(prebuilds, aside);
   const { reason, message } = supportWhere('');
   expect(reason).toBe('native-module');
   expect(message).toContain('kaio brings no native module');
 
   const [, command] = /run: (npx .*)$/.exec(message)!;
+  // For those who want one of their own it is documented, and goes before what the package brings.
+  const document = readFileSync(join(folder, 'SECURITY.md'), 'utf8');
+  expect(document).toContain(command!.replace(/(?<=--directory=).*(?=node_modules)/, ''));
   mustRun('sh', ['-c', command!], installed.folder);
-  expect(existsSync(join(folder, 'build/Release/kaio.node'))).toBe(true);
+  renameSync(aside, prebuilds);
   const probe = ['-e', "import('kaio').then(({ support }) => console.log(JSON.stringify(support())))"];
   expect(JSON.parse(mustRun('node', probe, installed.folder))).toEqual({ supported: true });
+  expect(mustRun('node', ['-e', PRINT_LOADED], installed.folder)).toContain('/kaio/native/build/Release/kaio.node');
 }, 240_000);

@@ -49,6 +49,13 @@ export function leftIn(folder: string): string[] {
   return readdirSync(folder).filter((name) => name.startsWith('kaio-'));
 }
 
+/** For `node -e`: prints the path of the native module that an installed kaio loads. */
+export const PRINT_LOADED = `import('kaio').then(({ support }) => {
+  support();
+  const maps = require('node:fs').readFileSync('/proc/self/maps', 'latin1');
+  console.log(/\\S+\\.node$/m.exec(maps)[0]);
+});`;
+
 export interface Tarball {
   path: string;
   /** The paths of the files in it. */

@@ -20,7 +20,8 @@ export function layOut(folder: string, architecture: Architecture): void {
   run('tar', ['xzf', path, '--strip-components=1', '-C', kaio]);
   cpSync(join(root, 'node_modules/node-gyp-build'), join(folder, 'node_modules/node-gyp-build'), { recursive: true });
   // The package has the native module for some machines; for the others it is compiled on the spot, as node-gyp would.
-  if (!existsSync(join(kaio, `prebuilds/linux-${machines[architecture].node}`))) compileNative(architecture, kaio);
+  if (!existsSync(join(kaio, `native/prebuilds/linux-${machines[architecture].node}`)))
+    compileNative(architecture, kaio);
   compileCopies(architecture, folder);
   compileTests(folder);
   for (const name of ['src', 'dist']) symlinkSync('node_modules/kaio/dist', join(folder, name));
@@ -59,9 +60,10 @@ function compileTests(folder: string): void {
 /** The native module for another machine, by the cross compiler and the headers of the Node that will load it. */
 function compileNative(architecture: Architecture, kaio: string): void {
   const { node, nodePackage, triplet } = machines[architecture];
-  const target = join(kaio, `prebuilds/linux-${node}`);
+  const target = join(kaio, `native/prebuilds/linux-${node}`);
   mkdirSync(target, { recursive: true });
-  const { targets } = JSON.parse(readFileSync(join(root, 'binding.gyp'), 'utf8')) as {
+  const native = join(root, 'native');
+  const { targets } = JSON.parse(readFileSync(join(native, 'binding.gyp'), 'utf8')) as {
     targets: [{ conditions: [[string, { sources: string[]; defines: string[] }]] }];
   };
   const { sources, defines } = targets[0].conditions[0][1];
@@ -73,7 +75,7 @@ function compileNative(architecture: Architecture, kaio: string): void {
   ];
   const flags = ['-shared', '-fPIC', '-O2', '-std=c++17', '-fno-exceptions', '-fno-rtti', '-Wl,-z,nodelete'];
   const names = [...defines, 'BUILDING_NODE_EXTENSION'].map((name) => `-D${name}`);
-  run(`${triplet}-g++`, [...flags, ...names, ...include, '-o', join(target, 'kaio.node'), ...sources], root);
+  run(`${triplet}-g++`, [...flags, ...names, ...include, '-o', join(target, 'kaio.node'), ...sources], native);
 }
 
 /** What every program of a guest is preloaded with where copies are overlooked, and what shows whether they are. */

@@ -5,11 +5,11 @@
       "conditions": [
         ["OS=='linux'", {
           "sources": [
-            "native/module.cc",
-            "native/raw.cc",
-            "native/context.cc",
-            "native/offload.cc",
-            "native/file.cc"
+            "module.cc",
+            "raw.cc",
+            "context.cc",
+            "offload.cc",
+            "file.cc"
           ],
           "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
           "defines": ["NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS", "_GNU_SOURCE"],
