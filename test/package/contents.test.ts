@@ -62,6 +62,9 @@ test('installing runs no script, and no platform is refused', () => {
   expect(names.sort()).toEqual(['kaio', 'node-addon-api', 'node-gyp-build']);
   const fields = Object.values(packages).flatMap((entry) => Object.keys(entry));
   expect(fields.filter((field) => /^(hasInstallScript|os|cpu|libc)$/.test(field))).toEqual([]);
+  // Of prepare npm 11 warns where a package is installed from a file, though it never runs it there.
+  const { scripts } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { scripts: object };
+  expect(Object.keys(scripts).filter((name) => /^(pre|post)?(install|prepare)$/.test(name))).toEqual([]);
   // managers.test.ts has the package managers that compile where there is one.
   expect(installed.tarball.files.filter((path) => /^[^/]*\.gyp$/.test(path))).toEqual([]);
 });

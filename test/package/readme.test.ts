@@ -54,7 +54,7 @@ test('a fresh clone has all that the build needs, and the main job runs in it', 
     // What `npm ci` does, without the download: it refuses a lock file that does not fit, it installs, and it builds.
     mustRun('npm', ['ci', '--dry-run', '--ignore-scripts', '--prefer-offline'], clone);
     symlinkSync(join(root, 'node_modules'), join(clone, 'node_modules'));
-    mustRun('npm', ['run', 'prepare'], clone);
+    mustRun('npm', ['run', 'dependencies'], clone);
     const output = mustRun('npm', ['start'], clone, { TMPDIR: folder });
     expect(output).toMatch(/checksums right +100 of 100 +100 of 100 +100 of 100/);
   } finally {
