@@ -33,6 +33,7 @@ export class Aborts<T> {
     this.#abort = abort;
   }
 
+  /** Throws where Node refuses to listen to the signal; then it waits for nothing. */
   add(signal: AbortSignal, one: T): void {
     const known = this.#waiting.get(signal);
     if (known !== undefined) {
@@ -53,7 +54,11 @@ export class Aborts<T> {
     if (known === undefined) return;
     known.all.delete(one);
     if (known.all.size > 0) return;
-    unlisten(signal, 'abort', known.listener);
     this.#waiting.delete(signal);
+    try {
+      unlisten(signal, 'abort', known.listener);
+    } catch {
+      // Node takes it for no EventTarget any more: it looks at `signal.constructor`. The listener that stays has nothing to abort.
+    }
   }
 }

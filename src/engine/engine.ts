@@ -281,10 +281,10 @@ export class Engine implements Ending {
       request.callback = callback;
       request.resource = new AsyncResource('AIOREQUEST', MANUAL);
     }
-    const refusal = this.#refusalOf(request, options) ?? this.#live.add(request);
+    const refusal = this.#refusalOf(request, options) ?? this.#live.add(request) ?? this.#listen(request);
     if (refusal !== undefined) this.#refuse(request, refusal);
     else if (request.plain && isRead(request.op)) this.#acceptRead(request);
-    else this.#accept(request, options?.signal);
+    else this.#accept(request);
     return promise;
   }
 
@@ -298,6 +298,7 @@ export class Engine implements Ending {
   #takeOver(request: Request, options: StepOptions): Error | undefined {
     const { signal } = options;
     if (signal !== undefined && isAborted(signal)) return abortError(signal);
+    request.signal = signal;
     if (options.dsync === true && isWrite(request.op)) request.rwFlags |= abi.RWF_DSYNC;
     request.nowait = options.nowait === true;
     request.held = options.held === true;
@@ -306,6 +307,18 @@ export class Engine implements Ending {
       request.flags |= abi.IOCB_FLAG_IOPRIO;
     }
     return this.#core.poison;
+  }
+
+  /** Lets its signal settle a request. Returns why it cannot: then the request is off the books again. */
+  #listen(request: Request): Error | undefined {
+    if (request.signal === undefined) return undefined;
+    try {
+      this.#aborts.add(request.signal, request);
+      return undefined;
+    } catch (error) {
+      this.#live.remove(request);
+      return error as Error;
+    }
   }
 
   #refuse(request: Request, error: Error): void {
@@ -323,12 +336,8 @@ export class Engine implements Ending {
     this.#submitter.enqueue(request);
   }
 
-  #accept(request: Request, signal: AbortSignal | undefined): void {
+  #accept(request: Request): void {
     const { target, op } = request;
-    if (signal !== undefined) {
-      request.signal = signal;
-      this.#aborts.add(signal, request);
-    }
     target.hold();
     request.epoch = target.epoch;
     if (isWrite(op)) {

@@ -172,6 +172,40 @@ describe('signals', () => {
   });
 });
 
+describe('a signal that lets nobody listen', () => {
+  /** As of now Node takes it for no EventTarget: to listen to it, or no longer, throws. */
+  const deafen = (signal: AbortSignal) => Object.defineProperty(signal, 'constructor', { value: null });
+
+  test('is refused, and nothing stays behind of the request', async () => {
+    const file = await open();
+    const { signal } = new AbortController();
+    deafen(signal);
+    const buffer = context.allocate(4096);
+    for (const callback of [false, true]) {
+      const refused = callback
+        ? new Promise((resolve) => file.read(buffer, { position: 0, signal }, resolve))
+        : file.read(buffer, { position: 0, signal }).catch((error: unknown) => error);
+      expect(await refused).toMatchObject({ code: 'ERR_INVALID_THIS' });
+    }
+    expect(await file.read(buffer, { position: 0 })).toMatchObject({ bytesRead: 4096 });
+    await file.close();
+  });
+
+  test('loses no completion where it becomes one under way', async () => {
+    const wide = new AioContext({ depth: 16, memory: 4 << 20 });
+    const file = await wide.open(path, 'r', { direct: 'auto' });
+    const { signal } = new AbortController();
+    const reads = Array.from({ length: 16 }, (_, i) =>
+      file.read(wide.allocate(4096), { position: 0, signal: i % 4 === 1 ? signal : undefined }),
+    );
+    deafen(signal);
+    const settled = await Promise.race([Promise.all(reads), sleep(5000, [])]);
+    expect(settled.map(({ bytesRead }) => bytesRead)).toEqual(new Array(16).fill(4096));
+    await file.close();
+    await wide.close();
+  });
+});
+
 test('requests at the own position listen to their signal once, and to none when they are over', async () => {
   const file = await context.open(path, 'r', { direct: false });
   const { signal } = new AbortController();
