@@ -3,8 +3,10 @@ import { debug } from '../debug.ts';
 import { type CompleteMessage, channels } from './channels.ts';
 import { closeWindow } from './copy.ts';
 import type { Core } from './core.ts';
+import { nextTick } from './loop.ts';
 import { isVectored, isWrite, memoryOf } from './policy.ts';
 import type { Request } from './request.ts';
+import { rethrow } from './settle.ts';
 import type { Submitter } from './submitter.ts';
 
 const { EAGAIN, EFAULT, EOPNOTSUPP } = constants.errno;
@@ -45,7 +47,7 @@ export class Completer {
     this.#submitter.afterWake();
   };
 
-  /** Settles this many events. A user's callback that throws loses none of the others: what it threw is thrown on its own. */
+  /** Settles this many events. What is thrown on the way loses none of the others, and is thrown on its own. */
   complete(count: number): void {
     const core = this.#core;
     if (core.poison !== undefined) return;
@@ -56,17 +58,26 @@ export class Completer {
     // One look at the clock for all of them.
     if (core.latency !== undefined) this.#nowMs = performance.now();
     const decoded = count < 0 ? 0 : core.packer.decode(count);
-    const { completions, completionWords } = core;
-    for (let i = 0; i < decoded; i++) {
-      const at = i * completionWords;
-      const slot = completions[at]!;
-      if (core.slots.at(slot) === undefined) {
-        this.#ending.corrupted();
-        return;
+    if (!this.#finishAll(decoded) || decoded !== count) this.#ending.corrupted();
+  }
+
+  /** Ends the attempts that the first completions in the control memory are of. False where one is of no request: it is the last then. */
+  #finishAll(decoded: number): boolean {
+    const { slots, completions, completionWords } = this.#core;
+    for (let i = 0; i < decoded; ) {
+      try {
+        while (i < decoded) {
+          const at = i++ * completionWords;
+          const slot = completions[at]!;
+          if (slots.at(slot) === undefined) return false;
+          this.finishSlot(slot, completions[at + 1]!, completions[at + 2]!);
+        }
+      } catch (error) {
+        // The others have been taken from the ring, and nobody else would settle them.
+        nextTick(rethrow, error);
       }
-      this.finishSlot(slot, completions[at + 1]!, completions[at + 2]!);
     }
-    if (decoded !== count) this.#ending.corrupted();
+    return true;
   }
 
   /** The attempt in this slot is over: with `res` of its event, or (res2 = 1) with what io_submit refused it for. */

@@ -482,7 +482,6 @@ export class Engine implements Ending {
         'the context is dead and its pending requests may or may not have happened. Please report this',
     );
     this.#core.poison = error;
-    process.emitWarning(error);
     this.#live.each((request) => {
       if (!request.settled) this.#settle(request, error, 0);
     });
@@ -494,6 +493,8 @@ export class Engine implements Ending {
       });
       this.#whenIdle?.();
     });
+    // Last, since a program may have put its own in the place of emitWarning, which may throw.
+    process.emitWarning(error);
   }
 }
 

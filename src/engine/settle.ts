@@ -1,7 +1,15 @@
+import { AsyncResource } from 'node:async_hooks';
 import { nextTick } from './loop.ts';
-import type { Request } from './request.ts';
+import type { Callback, Request } from './request.ts';
 
-/** Tells whoever made the request how it ended. After this only the engine knows it. */
+// A callback can reach its resource (executionAsyncResource): Node's own methods are used, whatever it puts in their place. What that
+// threw would be thrown amid the completions.
+const { call } = Function.prototype;
+type Run = (resource: AsyncResource, callback: Callback, self: undefined, ...answer: Parameters<Callback>) => void;
+const runInAsyncScope = call.bind(AsyncResource.prototype.runInAsyncScope) as Run;
+const emitDestroy = call.bind(AsyncResource.prototype.emitDestroy) as (resource: AsyncResource) => void;
+
+/** Tells whoever made the request how it ended. After this only the engine knows it. What a callback throws is thrown on its own. */
 export function settle(request: Request, error: Error | null, bytes: number): void {
   request.settled = true;
   if (request.callback === undefined) {
@@ -11,17 +19,17 @@ export function settle(request: Request, error: Error | null, bytes: number): vo
   try {
     // In the asynchronous context of the call, so that AsyncLocalStorage keeps its store.
     if (error === null && request.buffer !== undefined) {
-      request.resource!.runInAsyncScope(request.callback, undefined, null, bytes, request.buffer);
-    } else request.resource!.runInAsyncScope(request.callback, undefined, error);
+      runInAsyncScope(request.resource!, request.callback, undefined, null, bytes, request.buffer);
+    } else runInAsyncScope(request.resource!, request.callback, undefined, error);
   } catch (thrown) {
-    // It is thrown where nothing else is lost by it, and becomes an uncaught exception there.
     nextTick(rethrow, thrown);
   } finally {
-    request.resource!.emitDestroy();
+    emitDestroy(request.resource!);
   }
 }
 
-function rethrow(error: unknown): never {
+/** To be called on its own, so that an error becomes an uncaught exception where nothing else is lost by it. */
+export function rethrow(error: unknown): never {
   throw error;
 }
 

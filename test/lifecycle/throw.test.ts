@@ -34,6 +34,28 @@ test('callbacks that throw lose no completion', async () => {
   expect(JSON.parse(stdout)).toEqual({ called: 64, inFlight: 0 });
 });
 
+test('what callbacks make of their asynchronous resource loses no completion either', async () => {
+  const file = `
+    import { executionAsyncResource } from 'node:async_hooks';
+    import { AioContext } from '${dist}index.js';
+    const context = new AioContext();
+    const file = await context.open(${JSON.stringify(path)});
+    let called = 0;
+    process.on('exit', () => console.log(JSON.stringify({ called, inFlight: context.stats().inFlight })));
+    for (let at = 0; at < 8; at++) {
+      file.read(context.allocate(4096), 0, 4096, 0, () => {
+        called++;
+        executionAsyncResource().emitDestroy = () => { throw new Error('on purpose'); };
+      });
+    }
+    await file.close();
+    await context.close();
+  `;
+  const { stdout, code, stderr } = await runNode(file);
+  expect(code, stderr).toBe(0);
+  expect(JSON.parse(stdout)).toEqual({ called: 8, inFlight: 0 });
+});
+
 test('an uncaught throw of a callback ends the program as any other does', async () => {
   const { code, signal, stderr } = await runNode(program(''));
   expect({ code, signal }).toEqual({ code: 1, signal: null });

@@ -33,6 +33,18 @@ function holdPauses(): () => void {
   };
 }
 
+/** What is thrown and caught by nobody until the test ends: the messages. */
+function caught(): string[] {
+  const messages: string[] = [];
+  const listeners = process.rawListeners('uncaughtException');
+  process.removeAllListeners('uncaughtException').on('uncaughtException', ({ message }) => messages.push(message));
+  onTestFinished(() => {
+    process.removeAllListeners('uncaughtException');
+    for (const listener of listeners) process.on('uncaughtException', listener as () => void);
+  });
+  return messages;
+}
+
 const transfer =
   (op: number) =>
   (engine: Engine, target: Target, position: number, view: Uint8Array, options?: RequestOptions): Promise<number> => {
@@ -1144,6 +1156,21 @@ describe('completions', () => {
     await engine.close();
   });
 
+  test('a poisoned context rejects everything, whatever a program has in the place of emitWarning', async () => {
+    const { engine, kernel } = fakeEngine();
+    const done = read(engine, fakeTarget(), 0, engine.pool.allocate(512));
+    await turn();
+    const spy = vi.spyOn(process, 'emitWarning').mockImplementation(() => {
+      throw new Error('on purpose');
+    });
+    onTestFinished(() => spy.mockRestore());
+    const thrown = caught();
+    kernel.post(12345n, 0n, 512);
+    await expect(done).rejects.toMatchObject({ code: 'ERR_AIO_CORRUPTED' });
+    await engine.close();
+    expect(thrown).toEqual(['on purpose']);
+  });
+
   test('a context that is closing when it is poisoned closes all the same', async () => {
     const { engine, kernel } = fakeEngine();
     const warned = new Promise((resolve) => process.once('warning', resolve));
@@ -1155,6 +1182,26 @@ describe('completions', () => {
     await warned;
     await closed;
   });
+});
+
+test('what is thrown amid the completions loses none of the others, and is thrown on its own', async () => {
+  const { engine, kernel } = fakeEngine();
+  const target = fakeTarget();
+  const failing = (): never => {
+    throw new Error('on purpose');
+  };
+  const shapes = [count, failing, count, failing, count];
+  const settled = shapes.map((shape) => {
+    const view = engine.pool.allocate(512);
+    return engine.transfer(IOCB_CMD_PREAD, target, view, 0, 512, 0, undefined, shape, undefined, undefined);
+  });
+  await turn();
+  const thrown = caught();
+  kernel.completeAll();
+  expect(await Promise.all([0, 2, 4].map((i) => settled[i]))).toEqual([512, 512, 512]);
+  await turn();
+  expect(thrown).toEqual(['on purpose', 'on purpose']);
+  expect(engine.stats()).toMatchObject({ inFlight: 0 });
 });
 
 describe('closing', () => {
