@@ -42,7 +42,8 @@ export class Aborts<T> {
     }
     const all = new Set([one]);
     const listener = (): void => {
-      for (const one of [...all]) this.#abort(one);
+      // Not over a copy: one may let another end, whose record is then used again.
+      for (const one of all) this.#abort(one);
     };
     listen(signal, 'abort', listener);
     this.#waiting.set(signal, { all, listener });

@@ -28,6 +28,7 @@ export class Completer {
   readonly #ending: Ending;
   /** When the present completions were taken, where latencies are measured. */
   #nowMs = 0;
+  #completing = false;
 
   constructor(core: Core, submitter: Submitter, ending: Ending) {
     this.#core = core;
@@ -49,15 +50,37 @@ export class Completer {
 
   /** Settles this many events. What is thrown on the way loses none of the others, and is thrown on its own. */
   complete(count: number): void {
+    if (this.#completing) {
+      this.#completeWithin(count);
+      return;
+    }
+    this.#completing = true;
+    this.#completeNow(count);
+    this.#completing = false;
+  }
+
+  /** A callback runs ticks, or lets the loop turn: what is being settled outside of it lies where these completions are put. */
+  #completeWithin(count: number): void {
+    const { completions } = this.#core;
+    const outside = completions.slice();
+    try {
+      this.#completeNow(count);
+    } finally {
+      completions.set(outside);
+    }
+  }
+
+  #completeNow(count: number): void {
     const core = this.#core;
     if (core.poison !== undefined) return;
+    // Before anybody hears of it: whoever does may run ticks, and what they submit puts its events in the place of these.
+    const decoded = count < 0 ? 0 : core.packer.decode(count);
     if (channels.complete.hasSubscribers) {
       const message: CompleteMessage = { count, ...core.load };
       channels.complete.publish(message);
     }
     // One look at the clock for all of them.
     if (core.latency !== undefined) this.#nowMs = performance.now();
-    const decoded = count < 0 ? 0 : core.packer.decode(count);
     if (!this.#finishAll(decoded) || decoded !== count) this.#ending.corrupted();
   }
 

@@ -240,8 +240,8 @@ export class Engine implements Ending {
     this.#live.each((request) => {
       if (request.op !== abi.IOCB_CMD_POLL || request.settled) return;
       this.#core.counters.aborted++;
-      this.#settle(request, closedError(), 0);
       if (request.slot !== -1) this.#submitter.cancel(request.slot);
+      this.#settle(request, closedError(), 0);
     });
     this.#submitter.schedule();
   }
@@ -458,19 +458,27 @@ export class Engine implements Ending {
   #abort(request: Request): void {
     if (request.settled) return;
     this.#core.counters.aborted++;
-    const { target } = request;
+    const queued = !this.#takeBack(request);
+    if (queued) {
+      // What is queued is dropped when its turn comes. What the kernel has may still land: later writes there wait for its event.
+      if (isWrite(request.op) && (request.openParts > 0 || request.slot !== -1)) request.target.stray.push(request);
+      if (request.op === abi.IOCB_CMD_POLL && request.slot !== -1) this.#submitter.cancel(request.slot);
+    }
+    // A callback may run ticks, in which what is queued is dropped: its record is not to be looked at any more.
     this.#settle(request, abortError(request.signal!), 0);
-    for (const waiting of [target.barriers, target.held]) {
+    if (queued) this.#submitter.schedule();
+    else this.#completer.drop(request);
+  }
+
+  /** Takes back what waits for others. False where it waits for nothing. */
+  #takeBack(request: Request): boolean {
+    for (const waiting of [request.target.barriers, request.target.held]) {
       const at = waiting.indexOf(request);
       if (at === -1) continue;
       waiting.splice(at, 1);
-      this.#completer.drop(request);
-      return;
+      return true;
     }
-    // What is queued is dropped when its turn comes. What the kernel has may still land: later writes there wait for its event.
-    if (isWrite(request.op) && (request.openParts > 0 || request.slot !== -1)) target.stray.push(request);
-    if (request.op === abi.IOCB_CMD_POLL && request.slot !== -1) this.#submitter.cancel(request.slot);
-    this.#submitter.schedule();
+    return false;
   }
 
   /** Called by the completer: memory and kernel no longer agree. Everything is rejected and nothing more is submitted. */

@@ -12,19 +12,22 @@ const emitDestroy = call.bind(AsyncResource.prototype.emitDestroy) as (resource:
 /** Tells whoever made the request how it ended. After this only the engine knows it. What a callback throws is thrown on its own. */
 export function settle(request: Request, error: Error | null, bytes: number): void {
   request.settled = true;
-  if (request.callback === undefined) {
-    request.resolve(error === null ? request.shape(bytes, request.buffer) : rejection(error));
+  const { callback, buffer } = request;
+  if (callback === undefined) {
+    request.resolve(error === null ? request.shape(bytes, buffer) : rejection(error));
     return;
   }
+  // A callback may run ticks, and the record of a request that was aborted in the queue is free for the next one then.
+  const resource = request.resource!;
   try {
     // In the asynchronous context of the call, so that AsyncLocalStorage keeps its store.
-    if (error === null && request.buffer !== undefined) {
-      runInAsyncScope(request.resource!, request.callback, undefined, null, bytes, request.buffer);
-    } else runInAsyncScope(request.resource!, request.callback, undefined, error);
+    if (error === null && buffer !== undefined) {
+      runInAsyncScope(resource, callback, undefined, null, bytes, buffer);
+    } else runInAsyncScope(resource, callback, undefined, error);
   } catch (thrown) {
     nextTick(rethrow, thrown);
   } finally {
-    emitDestroy(request.resource!);
+    emitDestroy(resource);
   }
 }
 

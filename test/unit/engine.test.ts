@@ -1184,6 +1184,95 @@ describe('completions', () => {
   });
 });
 
+describe('callbacks that run ticks, or let the loop turn,', () => {
+  /** Runs the ticks, as packages do that wait for something without returning. */
+  const runTicks = (process as unknown as { _tickCallback(): void })._tickCallback;
+
+  /** 16 requests that each make another when they are over, `left` times in all, and then call `within`. Resolves to all answers. */
+  function chains(engine: Engine, left: number, within: () => void): Promise<unknown[]> {
+    const target = fakeTarget();
+    const answers: unknown[] = [];
+    return new Promise((resolve) => {
+      const next = (view: Uint8Array): void => {
+        engine.transfer(IOCB_CMD_PREAD, target, view, 0, 512, 0, undefined, count, view, (error, bytes) => {
+          answers.push(error ?? bytes);
+          if (--left >= 16) next(view);
+          else if (left === 0) resolve(answers);
+          within();
+        });
+      };
+      for (let i = 0; i < 16; i++) next(engine.pool.allocate(512));
+    });
+  }
+
+  test.each([true, false])('lose no completion; what they submit has completed at once: %s', async (prompt) => {
+    const { engine, kernel } = fakeEngine();
+    const done = chains(engine, 500, runTicks);
+    await turn();
+    kernel.prompt = prompt;
+    for (let i = 0; i < 200; i++) {
+      kernel.completeAll();
+      await turn();
+    }
+    expect(await done).toEqual(new Array(500).fill(512));
+    expect(engine.stats()).toMatchObject({ inFlight: 0, queued: 0 });
+  });
+
+  test('lose no completion where others come meanwhile', async () => {
+    const { engine, kernel } = fakeEngine();
+    let depth = 0;
+    const done = chains(engine, 500, () => {
+      if (depth === 3) return;
+      depth++;
+      runTicks();
+      if (kernel.inFlight.length > 0) kernel.complete(kernel.inFlight.at(-1)!, 512);
+      kernel.turnNow();
+      depth--;
+    });
+    await turn();
+    for (let i = 0; i < 200; i++) {
+      kernel.completeAll();
+      await turn();
+    }
+    expect(await done).toEqual(new Array(500).fill(512));
+    expect(engine.stats()).toMatchObject({ inFlight: 0, queued: 0 });
+  });
+
+  test('have no other request aborted than those of the signal', async () => {
+    const { engine, kernel } = fakeEngine();
+    const target = fakeTarget();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const views = Array.from({ length: 3 }, () => engine.pool.allocate(512));
+    const answers: unknown[] = [];
+    const begin = (view: Uint8Array, then: () => void, options?: RequestOptions): void => {
+      engine.transfer(IOCB_CMD_PREAD, target, view, 0, 512, 0, options, count, view, (error) => {
+        answers.push((error as { code?: string } | null)?.code);
+        then();
+      });
+    };
+    // The first to be aborted lets the second complete, and another request begin, which gets the record of the second.
+    kernel.prompt = true;
+    begin(
+      views[0]!,
+      () => {
+        runTicks();
+        kernel.prompt = false;
+        begin(views[2]!, () => {});
+        runTicks();
+      },
+      { signal },
+    );
+    begin(views[1]!, () => {}, { signal });
+    controller.abort();
+    await turn();
+    kernel.completeAll();
+    await turn();
+    expect(answers).toEqual(['ABORT_ERR', undefined, undefined]);
+    expect(engine.stats()).toMatchObject({ inFlight: 0, queued: 0, aborted: 1 });
+  });
+});
+
 test('what is thrown amid the completions loses none of the others, and is thrown on its own', async () => {
   const { engine, kernel } = fakeEngine();
   const target = fakeTarget();
