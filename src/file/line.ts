@@ -1,3 +1,4 @@
+import { throwIfAborted } from '../engine/aborts.ts';
 import type { Target } from '../engine/target.ts';
 import { whenAborted } from './waiting.ts';
 
@@ -36,16 +37,18 @@ export class Line {
   /** Waits until a request may go. It must count as open from before until it is over. */
   async enter(signal: AbortSignal | undefined): Promise<void> {
     if (this.free) return;
+    throwIfAborted(signal);
     // One promise, signal or not: whoever has another number of them to go through would be overtaken by those behind.
     let leave = (): void => {};
     const turn = new Promise<void>((go, reject) => {
       const waiting = { exclusive: false, go };
-      this.#target.behind++;
-      this.#wait(waiting);
+      // First: it throws where a signal cannot be listened to, and then nothing may wait.
       leave = whenAborted(signal, (error) => {
         this.#leave(waiting);
         reject(error);
       });
+      this.#target.behind++;
+      this.#wait(waiting);
     });
     try {
       await turn;

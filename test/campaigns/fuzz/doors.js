@@ -264,6 +264,8 @@ function methodsOf(prototype) {
 }
 
 const FILES = ['a', 'b', 'c', 'd'];
+/** What is in memory that no request was given. */
+const UNTOUCHED = 0x77;
 
 /** Contexts and files, with everything that they can do. */
 class KaioDoor {
@@ -271,6 +273,11 @@ class KaioDoor {
   #context;
   #files = [];
   #buffers = [];
+  /** Memory that no request is given: whoever writes there writes into somebody else's. */
+  #witnesses = [];
+  /** Memory of another context, for files of this one. */
+  #other;
+  #foreign = [];
   #opening = new Set();
   #ofContext = methodsOf(kaio.AioContext.prototype);
   #ofFile = methodsOf(kaio.AioFile.prototype);
@@ -287,6 +294,7 @@ class KaioDoor {
   async begin(at) {
     process.env.KAIO_REAP = at % 2 === 0 ? 'ring' : 'io_getevents';
     this.#context = new kaio.AioContext({ depth: 32, memory: 1 << 20 });
+    this.#other = new kaio.AioContext({ depth: 1, memory: 1 << 18 });
     this.#files = await Promise.all(
       FILES.map((name) => this.#context.open(`${this.#dir}/${name}`, 'r+', { direct: oneIn(2) ? 'auto' : false })),
     );
@@ -339,8 +347,68 @@ class KaioDoor {
       const [buffer] = this.#buffers.splice(below(this.#buffers.length), 1);
       return { name: 'dispose', args: [], call: () => buffer[Symbol.dispose]() };
     }
+    if (oneIn(3)) return { name: 'a witness', args: [], call: () => this.#testify() };
+    if (oneIn(3)) return { name: 'other.allocate', args: [], call: () => this.#exchange() };
     const length = oneIn(3) ? value() : 512 * below(64);
     return { name: 'context.allocate', args: [length], call: () => this.#buffers.push(this.#context.allocate(length)) };
+  }
+
+  /** Takes memory that may have been another buffer's a moment ago, and looks at what was taken before. */
+  #testify() {
+    if (this.#witnesses.length > 8) this.#hear(this.#witnesses.splice(below(this.#witnesses.length), 1)[0]);
+    const context = oneIn(4) ? this.#other : this.#context;
+    this.#witnesses.push(context.allocate(512 * (1 + below(16))).fill(UNTOUCHED));
+  }
+
+  #hear(witness) {
+    const at = witness.findIndex((byte) => byte !== UNTOUCHED);
+    witness[Symbol.dispose]();
+    if (at !== -1) throw new Error(`byte ${at} was written to in memory that no request was given`);
+  }
+
+  #exchange() {
+    if (this.#foreign.length > 4) this.#foreign.shift()[Symbol.dispose]();
+    this.#foreign.push(this.#other.allocate(512 * (1 + below(16))));
+  }
+
+  /** Gives a buffer back, and has its memory taken again at once. */
+  #takeAway(buffer) {
+    buffer[Symbol.dispose]?.();
+    this.#testify();
+  }
+
+  /** An array of memory that is more than that: with holes, methods of its own, or elements that do something when they are looked at. */
+  #strange(memory) {
+    return pick([
+      () => Object.assign([memory], { map: () => this.#later(memory) }),
+      () => Object.assign([memory], { constructor: { [Symbol.species]: function Strange() {} } }),
+      () => Object.assign([], { 1: memory, 3: view() }),
+      () => Object.defineProperty([memory, memory], 1, { get: () => this.#takeAway(memory) }),
+      () => new Proxy([memory, view()], {}),
+    ])();
+  }
+
+  /** Memory that turns into a witness's when the call has returned. */
+  #later(memory) {
+    const list = [memory];
+    queueMicrotask(() => {
+      list[0] = this.#witnesses[0] ?? memory;
+    });
+    return list;
+  }
+
+  /** Options that give the memory away when they are looked at, or whose signal is not what it was made as. */
+  #strangeOptions(memory) {
+    const { signal } = new AbortController();
+    return pick([
+      () => Object.defineProperty({ position: 0 }, 'signal', { get: () => this.#takeAway(memory) }),
+      () => ({ position: 0, signal: Object.assign(signal, { constructor: null }) }),
+      () => ({ position: 0, signal: Object.assign(signal, { addEventListener: null, removeEventListener: null }) }),
+      () => {
+        setImmediate(() => Object.assign(signal, { constructor: null }));
+        return { position: 0, signal };
+      },
+    ])();
   }
 
   #method(of, object, names) {
@@ -366,15 +434,21 @@ class KaioDoor {
         optionBag(),
       ];
     if (oneIn(3)) return some(3, value);
-    const memory = oneIn(3) ? view() : (pick(this.#buffers) ?? Buffer.alloc(4096));
+    const pool = oneIn(6) ? this.#foreign : this.#buffers;
+    const memory = oneIn(3) ? view() : (pick(pool) ?? Buffer.alloc(4096));
     const last = oneIn(3) ? () => undefined : value();
     if (name === 'readv' || name === 'writev')
-      return [oneIn(4) ? value() : [memory, view()], oneIn(3) ? value() : 512 * below(64), last];
+      return [
+        pick([() => value(), () => this.#strange(memory), () => [memory, view()], () => [memory, view()]])(),
+        oneIn(3) ? value() : 512 * below(64),
+        oneIn(8) ? this.#strangeOptions(memory) : last,
+      ];
     if (name === 'read' || name === 'write')
       return pick([
         () => [memory, optionBag(), last],
         () => [memory, likely(), likely(), likely(), last],
         () => [optionBag(), last],
+        () => [memory, this.#strangeOptions(memory), last],
       ])();
     return some(2, () => (oneIn(2) ? likely() : value()));
   }
@@ -419,12 +493,17 @@ class KaioDoor {
   }
 
   async end() {
-    for (const buffer of this.#buffers.splice(0)) buffer[Symbol.dispose]();
+    for (const buffer of [...this.#buffers.splice(0), ...this.#foreign.splice(0)]) buffer[Symbol.dispose]();
     await Promise.all(this.#files.map((file) => file.close()));
-    await this.#context.close();
-    const { inFlight, queued, buffers } = this.#context.stats();
-    if (inFlight + queued + buffers !== 0)
-      throw new Error(`left: ${inFlight} in flight, ${queued} queued, ${buffers} buffers`);
+    for (const witness of this.#witnesses.splice(0)) this.#hear(witness);
+    for (const context of [this.#context, this.#other]) {
+      await context.close();
+      const { inFlight, queued, buffers, freeBytes, depth } = context.stats();
+      if (inFlight + queued + buffers !== 0)
+        throw new Error(
+          `left: ${inFlight} in flight, ${queued} queued, ${buffers} buffers of ${depth}, ${freeBytes} free`,
+        );
+    }
     rmSync(this.#dir, { recursive: true });
   }
 }
