@@ -270,6 +270,8 @@ export class Engine implements Ending {
     options: StepOptions | undefined,
     callback: Callback | undefined,
   ): Promise<unknown> | undefined {
+    // First, since it throws where the stack is at its end: nothing is on the books then. What is given up later leaves them in that submit.
+    this.#submitter.schedule();
     this.#core.counters.requested++;
     let promise: Promise<unknown> | undefined;
     if (callback === undefined) {
@@ -281,10 +283,10 @@ export class Engine implements Ending {
       request.callback = callback;
       request.resource = new AsyncResource('AIOREQUEST', MANUAL);
     }
-    const refusal = this.#refusalOf(request, options) ?? this.#live.add(request) ?? this.#listen(request);
+    const writes = isWrite(request.op);
+    const refusal = this.#refusalOf(request, options) ?? this.#live.add(request);
     if (refusal !== undefined) this.#refuse(request, refusal);
-    else if (request.plain && isRead(request.op)) this.#acceptRead(request);
-    else this.#accept(request);
+    else this.#accept(request, writes);
     return promise;
   }
 
@@ -306,23 +308,23 @@ export class Engine implements Ending {
       request.reqprio = options.ioprio;
       request.flags |= abi.IOCB_FLAG_IOPRIO;
     }
-    return this.#core.poison;
+    return this.#core.poison ?? this.#listen(request);
   }
 
-  /** Lets its signal settle a request. Returns why it cannot: then the request is off the books again. */
+  /** Lets its signal settle a request. Returns why it cannot. */
   #listen(request: Request): Error | undefined {
     if (request.signal === undefined) return undefined;
     try {
       this.#aborts.add(request.signal, request);
       return undefined;
     } catch (error) {
-      this.#live.remove(request);
       return error as Error;
     }
   }
 
   #refuse(request: Request, error: Error): void {
     this.#core.counters.failed++;
+    if (request.signal !== undefined) this.#aborts.remove(request.signal, request);
     // Never before the call has returned: a callback is always asynchronous.
     nextTick(() => {
       this.#settle(request, error, 0);
@@ -330,18 +332,31 @@ export class Engine implements Ending {
     });
   }
 
-  /** A plain read waits for nothing but its turn. */
-  #acceptRead(request: Request): void {
-    request.target.hold();
-    this.#submitter.enqueue(request);
+  #accept(request: Request, writes: boolean): void {
+    const { target } = request;
+    target.hold();
+    if (writes) target.openWrites++;
+    try {
+      // A plain read waits for nothing but its turn.
+      if (request.plain && !writes) this.#submitter.enqueue(request);
+      else this.#queue(request, writes);
+    } catch (error) {
+      // The stack is at its end, where no call comes far. What is queued of it is dropped in its turn.
+      request.settled = true;
+      request.plain = false;
+      if (request.openParts === 0) {
+        request.next = this.#submitter.givenUp;
+        this.#submitter.givenUp = request;
+      }
+      throw error;
+    }
   }
 
-  #accept(request: Request): void {
+  /** Queues a request, or lets it wait for those before. */
+  #queue(request: Request, writes: boolean): void {
     const { target, op } = request;
-    target.hold();
     request.epoch = target.epoch;
-    if (isWrite(op)) {
-      target.openWrites++;
+    if (writes) {
       if (target.stray.some((other) => meet(other, request))) target.held.push(request);
       else this.#enqueue(request);
     } else if (op === abi.IOCB_CMD_FSYNC || op === abi.IOCB_CMD_FDSYNC || op === abi.IOCB_CMD_NOOP) {
@@ -365,9 +380,9 @@ export class Engine implements Ending {
     // Parts meet between blocks of the file: a loss of power must not leave a sector of which half was written.
     const lead = target.direct ? 0 : request.position % BLOCK_BYTES;
     request.limit = length;
-    request.openParts = Math.ceil((lead + length) / most);
     for (let start = 0, end = most - lead; start < length; start = end, end += most) {
       this.#submitter.enqueue(this.#part(request, start, Math.min(end, length) - start));
+      request.openParts++;
     }
   }
 
@@ -406,6 +421,8 @@ export class Engine implements Ending {
     this.#live.remove(request);
     if (isWrite(request.op)) this.#writeFinished(request, bytes);
     if (!request.settled) this.#conclude(request, bytes, errno);
+    // One that was given up still waits for it.
+    else if (request.signal !== undefined) this.#aborts.remove(request.signal, request);
     this.#core.requests.give(request);
     target.release();
     if (this.#live.count === 0) this.#whenIdle?.();

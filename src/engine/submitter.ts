@@ -44,6 +44,8 @@ export class Submitter {
   /** Slots that are packed but for which the kernel had no room. */
   readonly #carried: number[] = [];
   #retrying: NodeJS.Timeout | undefined;
+  /** Requests that were given up while they were made and are in no queue, linked through their own `next`. */
+  givenUp: Request | undefined;
   /** Slots of polls that were settled while slices were packed, and are to be cancelled afterwards. */
   readonly #cancels: number[] = [];
   readonly #slice: Int32Array = new Int32Array(policy.PROMPT_SLICE_REQUESTS);
@@ -86,17 +88,19 @@ export class Submitter {
   /** Queues a request and sees to it that it is submitted at the end of this turn. */
   enqueue(request: Request): void {
     const { target } = request;
+    this.schedule();
+    this.#ready.add(target);
+    // Last, so that a request that makes the stack overflow is not in the queue.
     target.ready.push(request);
     this.#waiting++;
-    this.#ready.add(target);
-    this.schedule();
   }
 
   /** Submits at the end of this turn: after the running callback and, where it comes from a microtask, after all of those. */
   schedule(): void {
     if (this.#scheduled || this.#pumping) return;
-    this.#scheduled = true;
+    // It throws where the stack is at its end: then the next call tries again.
     nextTick(this.#flush);
+    this.#scheduled = true;
   }
 
   /** To be called when the event loop has turned: completions have come, or an immediate. */
@@ -177,9 +181,9 @@ export class Submitter {
   updateReference(): void {
     const wanted = this.#lookout.keepAlive && this.#core.slots.used > 0;
     if (wanted === this.#referenced) return;
-    this.#referenced = wanted;
     if (wanted) this.#core.kernel.ref();
     else this.#core.kernel.unref();
+    this.#referenced = wanted;
   }
 
   #pump(): void {
@@ -197,9 +201,10 @@ export class Submitter {
     if (late) this.schedule();
   }
 
-  /** Returns whether there is more to try now: what the drop of an aborted request let go came after its turn. */
+  /** Returns whether there is more to try now: what the drop of an aborted request let go, or what was given up, came after its turn. */
   #submitAll(): boolean {
     if (this.#core.latency !== undefined) this.#core.nowMs = performance.now();
+    if (this.givenUp !== undefined) this.#dropGivenUp();
     this.#submitCarried();
     while (this.#mayGoOn()) {
       const count = this.#fill();
@@ -209,7 +214,18 @@ export class Submitter {
     const waiting = this.#waiting;
     this.jobs.dispatch(this.#completion);
     this.#lookout.watch();
-    return this.#waiting > waiting;
+    return this.#waiting > waiting || this.givenUp !== undefined;
+  }
+
+  #dropGivenUp(): void {
+    let request = this.givenUp;
+    this.givenUp = undefined;
+    while (request !== undefined) {
+      const { next }: Request = request;
+      request.next = undefined;
+      this.#completion.drop(request);
+      request = next;
+    }
   }
 
   /** Within the budget of this turn; if it is used up, the pump goes on in the next. */

@@ -1273,6 +1273,78 @@ describe('callbacks that run ticks, or let the loop turn,', () => {
   });
 });
 
+describe('a stack that overflows amid a request', () => {
+  type Ask = (engine: Engine, target: Target, view: Uint8Array, callback: (error: Error | null) => void) => void;
+  const ask =
+    (op: number, options?: RequestOptions): Ask =>
+    (engine, target, view, callback) => {
+      engine.transfer(op, target, view, 0, view.byteLength, 0, options, count, view, callback);
+    };
+  const kinds: [string, Ask, number][] = [
+    ['read', ask(IOCB_CMD_PREAD), 512],
+    ['read in parts', ask(IOCB_CMD_PREAD), PART_BYTES * 2],
+    ['read with a signal', ask(IOCB_CMD_PREAD, { signal: new AbortController().signal }), 512],
+    ['write', ask(IOCB_CMD_PWRITE), 512],
+    [
+      'sync',
+      (engine, target, _view, callback) => {
+        engine.command(IOCB_CMD_FDSYNC, target, 0, undefined, count, callback);
+      },
+      512,
+    ],
+  ];
+
+  const LEVELS = 60;
+
+  /** Calls this at the end of the stack and at each of the levels above it; where that is depends on the words that a level takes. */
+  function atTheEnd(words: number, call: (i: number) => void): void {
+    let left = LEVELS;
+    const deep = (...padding: number[]): void => {
+      try {
+        deep(...padding);
+      } catch {}
+      if (left > 0) call(--left);
+    };
+    deep(...new Array<number>(words).fill(0));
+  }
+
+  test.each(kinds)('fails that one alone: %s', async (_name, ask, bytes) => {
+    const { engine, kernel } = fakeEngine({ memory: 128 << 20 });
+    const target = fakeTarget();
+    const views = Array.from({ length: LEVELS + 1 }, () => engine.pool.allocate(bytes));
+    let made = 0;
+    let answers = 0;
+    const answered = (error: Error | null): void => {
+      if (error === null || error instanceof RangeError) answers++;
+    };
+    const attempt = (i: number): void => {
+      try {
+        ask(engine, target, views[i]!, answered);
+        made++;
+      } catch {}
+    };
+    const settleAll = async (): Promise<void> => {
+      for (let i = 0; i < 500 && engine.stats().queued + engine.stats().inFlight > 0; i++) {
+        await turn();
+        kernel.completeAll();
+      }
+      expect(engine.stats()).toMatchObject({ queued: 0, inFlight: 0 });
+    };
+    // What is not compiled yet needs more of the stack than is there.
+    attempt(0);
+    await settleAll();
+    for (let words = 0; words < 32; words++) {
+      // In every other round the next submit is scheduled already, which takes the most of the stack.
+      if (words % 2 === 1) attempt(LEVELS);
+      atTheEnd(words >> 1, attempt);
+      await settleAll();
+    }
+    expect(made).toBeGreaterThan(500);
+    expect(answers).toBe(made);
+    await engine.close();
+  });
+});
+
 test('what is thrown amid the completions loses none of the others, and is thrown on its own', async () => {
   const { engine, kernel } = fakeEngine();
   const target = fakeTarget();
