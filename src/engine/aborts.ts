@@ -1,13 +1,30 @@
+import { addAbortListener } from 'node:events';
 import type { CodedError } from '../errors.ts';
 import { getter } from '../layout/view.ts';
 
 // Of signals Node's own getters and methods are used, whatever an object has in their place: what that threw would be thrown amid the
 // completions.
 const { call } = Function.prototype;
-type Listening = (signal: AbortSignal, type: 'abort', listener: () => void) => void;
+type Listening = (signal: AbortSignal, type: 'abort', listener: () => void, options?: object) => void;
 const listen: Listening = call.bind(EventTarget.prototype.addEventListener) as Listening;
 const unlisten: Listening = call.bind(EventTarget.prototype.removeEventListener) as Listening;
 const reasonOf = getter<unknown>(AbortSignal.prototype, 'reason');
+
+/**
+ * What addAbortListener, which would call the signal's own method, listens with: a listener with these hears of an abort although another one
+ * stopped it (stopImmediatePropagation). Node has no other way to get at them.
+ */
+const RESISTANT: object = optionsOfNode();
+
+function optionsOfNode(): object {
+  let options: object = {};
+  const { signal } = new AbortController();
+  const addEventListener = (_type: string, _listener: unknown, given: object): void => {
+    options = given;
+  };
+  addAbortListener(Object.assign(signal, { addEventListener }), () => {});
+  return options;
+}
 
 /** Whether a signal has aborted. Throws a TypeError where it is none. */
 export const isAborted: (signal: AbortSignal) => boolean = getter<boolean>(AbortSignal.prototype, 'aborted');
@@ -45,7 +62,7 @@ export class Aborts<T> {
       // Not over a copy: one may let another end, whose record is then used again.
       for (const one of all) this.#abort(one);
     };
-    listen(signal, 'abort', listener);
+    listen(signal, 'abort', listener, RESISTANT);
     this.#waiting.set(signal, { all, listener });
   }
 

@@ -158,6 +158,24 @@ describe('signals', () => {
     await file.close();
   });
 
+  test('end a request whatever other listeners do with the event', async () => {
+    const file = await open();
+    const blocker = await block(context);
+    const controller = new AbortController();
+    const { signal } = controller;
+    signal.addEventListener('abort', (event) => event.stopImmediatePropagation());
+    // The last waits for the second, at the own position, and not yet in the engine.
+    const reads = [0, null, null].map((position) =>
+      outcomeOf(() => file.read(Buffer.alloc(512), { position, signal })),
+    );
+    controller.abort();
+    const early = await Promise.race([Promise.all(reads), sleep(1000, 'still waiting')]);
+    expect(early).toEqual(['ABORT_ERR', 'ABORT_ERR', 'ABORT_ERR']);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    await blocker.release();
+    await file.close();
+  });
+
   test('end a request with a callback through it', async () => {
     const file = await open();
     const blocker = await block(context);
