@@ -1,5 +1,5 @@
 import { isRead } from './policy.ts';
-import { claimElsewhere, type Pool, unclaimElsewhere } from './pool.ts';
+import { holdElsewhere, letGoElsewhere, type Pool, refusalElsewhere } from './pool.ts';
 import type { Request, RequestPool } from './request.ts';
 
 /** All requests that were made and are not finished, and the pool memory that belongs to them meanwhile. */
@@ -40,49 +40,45 @@ export class Live {
 
   #claim(request: Request): Error | undefined {
     const { memory, vector, view, held } = request;
-    if (memory !== -1) return this.#pool.claim(memory, request.size, isRead(request.op), held, this.#overlaps);
+    if (memory !== -1) return this.#pool.claim(memory, request.size, isRead(request.op), held);
     if (vector !== undefined) return this.#claimVector(request, vector);
     // It could be another context's.
-    return view === undefined ? undefined : claimElsewhere(view, held);
+    return view === undefined ? undefined : holdElsewhere(view, held);
   }
 
+  /** All of it is asked for before any is claimed: a vector may have the same memory twice. */
   #claimVector(request: Request, vector: readonly Uint8Array[]): Error | undefined {
-    for (const [i, piece] of vector.entries()) {
+    const exclusive = isRead(request.op);
+    for (const piece of vector) {
+      const refusal = this.#refusalOf(piece, exclusive, request.held);
+      if (refusal !== undefined) return refusal;
+    }
+    for (const piece of vector) {
       const offset = this.#pool.offsetOf(piece);
-      const refusal =
-        offset === -1
-          ? claimElsewhere(piece, request.held)
-          : this.#pool.claim(offset, piece.byteLength, isRead(request.op), request.held, this.#overlaps);
-      if (refusal === undefined) continue;
-      this.#unclaimVector(request, vector.slice(0, i));
-      return refusal;
+      if (offset === -1) holdElsewhere(piece, true);
+      else this.#pool.claimAnyway(offset, piece.byteLength, exclusive);
     }
     return undefined;
+  }
+
+  #refusalOf(piece: Uint8Array, exclusive: boolean, held: boolean): Error | undefined {
+    const offset = this.#pool.offsetOf(piece);
+    if (offset === -1) return refusalElsewhere(piece, held);
+    return this.#pool.refusalOf(offset, piece.byteLength, exclusive, held);
   }
 
   #unclaim(request: Request): void {
     const { memory, vector, view } = request;
     if (memory !== -1) this.#pool.unclaim(memory, request.size, isRead(request.op));
     else if (vector !== undefined) this.#unclaimVector(request, vector);
-    else if (view !== undefined) unclaimElsewhere(view);
+    else if (view !== undefined) letGoElsewhere(view);
   }
 
   #unclaimVector(request: Request, vector: readonly Uint8Array[]): void {
     for (const piece of vector) {
       const offset = this.#pool.offsetOf(piece);
-      if (offset === -1) unclaimElsewhere(piece);
+      if (offset === -1) letGoElsewhere(piece);
       else this.#pool.unclaim(offset, piece.byteLength, isRead(request.op));
     }
   }
-
-  /** Whether a range of the pool meets one that a living request uses, where one of the two is written to. */
-  readonly #overlaps = (offset: number, length: number, exclusive: boolean): boolean => {
-    const meets = (at: number, bytes: number): boolean => at !== -1 && at < offset + length && offset < at + bytes;
-    for (const request of this.#records.all) {
-      if (!request.live || (!exclusive && !isRead(request.op))) continue;
-      if (meets(request.memory, request.size)) return true;
-      if (request.vector?.some((piece) => meets(this.#pool.offsetOf(piece), piece.byteLength))) return true;
-    }
-    return false;
-  };
 }

@@ -3,6 +3,7 @@ import { aioError, type CodedError, invalidArgType, outOfRange } from '../errors
 import { Arena } from '../raw/arena.ts';
 import type { Binding } from '../raw/binding.ts';
 import { RUN_BYTES, Runs } from '../raw/runs.ts';
+import { Claims } from './claims.ts';
 import { PART_BYTES } from './policy.ts';
 
 /**
@@ -109,37 +110,44 @@ class Ground extends Itself {
 export function hold(views: readonly Uint8Array[], held = false): () => void {
   const claimed: Uint8Array[] = [];
   const letGo = (): void => {
-    for (const view of claimed.splice(0)) unclaimAnywhere(view);
+    for (const view of claimed.splice(0)) countHold(view, -1);
   };
   for (const view of views) {
-    const refusal = claimAnywhere(view, held);
+    const refusal = refusalToHold(view, held);
     if (refusal !== undefined) {
       letGo();
       throw refusal;
     }
+    countHold(view, 1);
     claimed.push(view);
   }
   return letGo;
 }
 
-function claimAnywhere(view: Uint8Array, held: boolean): CodedError | undefined {
-  return Ground.poolOf(view.buffer)?.claim(view.byteOffset, view.byteLength, false, held, () => false);
+function countHold(view: Uint8Array, change: 1 | -1): void {
+  Ground.poolOf(view.buffer)?.hold(view.byteOffset, view.byteLength, change);
 }
 
-function unclaimAnywhere(view: Uint8Array): void {
-  Ground.poolOf(view.buffer)?.unclaim(view.byteOffset, view.byteLength, false);
+function refusalToHold(view: Uint8Array, held: boolean): CodedError | undefined {
+  return held ? undefined : Ground.poolOf(view.buffer)?.refusalToHold(view.byteOffset, view.byteLength);
 }
 
 /** How many there ever were: while there is one, nobody needs to ask whether memory is of another. */
 let pools = 0;
 
 /** As {@link hold}, of one view that is not of the pool that asks. Returns the error that explains a refusal. */
-export function claimElsewhere(view: Uint8Array, held: boolean): CodedError | undefined {
-  return pools > 1 ? claimAnywhere(view, held) : undefined;
+export function holdElsewhere(view: Uint8Array, held: boolean): CodedError | undefined {
+  const refusal = refusalElsewhere(view, held);
+  if (refusal === undefined && pools > 1) countHold(view, 1);
+  return refusal;
 }
 
-export function unclaimElsewhere(view: Uint8Array): void {
-  if (pools > 1) unclaimAnywhere(view);
+export function refusalElsewhere(view: Uint8Array, held: boolean): CodedError | undefined {
+  return pools > 1 ? refusalToHold(view, held) : undefined;
+}
+
+export function letGoElsewhere(view: Uint8Array): void {
+  if (pools > 1) countHold(view, -1);
 }
 
 /** How long a buffer is that `allocate` gave out, in bytes; -1 for any other object, also for a part of one. */
@@ -152,8 +160,6 @@ export function checkNotDisposed(object: object): void {
   if (Place.isDisposed(object)) throw disposedError();
 }
 
-/** More requests than can share a page without writing to it. */
-const SHARED = 2 ** 32;
 const MAX_COPY_BYTES = 16 * 1024 * 1024;
 
 /** The data pool of a context: what it hands out, what is in flight, and a region kept back for copying. */
@@ -167,9 +173,10 @@ export class Pool {
   readonly #copies: Runs;
   readonly #buffers = new Map<number, { readonly length: number; doomed: boolean }>();
   #doomed = 0;
-  /** For each 4096 bytes: whether they are handed out, and how many requests use them; one that writes to them counts as SHARED and one. */
+  /** For each 4096 bytes: whether they are handed out, what uses them, and how many hold them (see hold). */
   readonly #owned: Uint8Array;
-  readonly #claims: Float64Array;
+  readonly #claims: Claims;
+  readonly #holds: Uint32Array;
   readonly #touched: Uint8Array;
   #fresh = 0;
 
@@ -185,7 +192,8 @@ export class Pool {
     this.#copies = new Runs(total - this.copyBytes, this.copyBytes);
     const pages = total / RUN_BYTES;
     this.#owned = new Uint8Array(pages);
-    this.#claims = new Float64Array(pages);
+    this.#claims = new Claims(pages);
+    this.#holds = new Uint32Array(pages);
     this.#touched = new Uint8Array(Math.ceil(total / TOUCH_BYTES));
   }
 
@@ -247,11 +255,13 @@ export class Pool {
     this.#runs.release(offset);
   }
 
-  /** Whether a request uses any of the buffer that begins here. */
+  /** Whether a request uses any of the buffer that begins here, or will. */
   isClaimed(offset: number): boolean {
     const length = this.#buffers.get(offset)?.length ?? 0;
-    const claims = this.#claims.subarray(offset / RUN_BYTES, (offset + length) / RUN_BYTES);
-    return claims.some((count) => count > 0);
+    for (let page = offset / RUN_BYTES; page < (offset + length) / RUN_BYTES; page++) {
+      if (this.#claims.has(page) || this.#holds[page]! > 0) return true;
+    }
+    return false;
   }
 
   /** Where in the pool a view begins, in bytes; -1 where it is other memory, and behind the end where it is a buffer that was disposed. */
@@ -262,36 +272,47 @@ export class Pool {
   }
 
   /**
-   * Marks a range as used by a request until `unclaim`. Memory that the kernel writes to belongs to one request alone; memory that it
-   * only reads can be in several. Returns the error that explains a refusal; `overlaps` is asked where pages are shared, so that
-   * neighbours within one page do not refuse each other. What is held for a request may have been disposed since.
+   * Marks a range as used by a request until `unclaim`. Memory that the kernel writes to belongs to one request alone (exclusive); memory
+   * that it only reads can be in several. Returns the error that explains a refusal. What is held for a request may have been disposed since.
    */
-  claim(
-    offset: number,
-    length: number,
-    exclusive: boolean,
-    held: boolean,
-    overlaps: (offset: number, length: number, exclusive: boolean) => boolean,
-  ): CodedError | undefined {
+  claim(offset: number, length: number, exclusive: boolean, held: boolean): CodedError | undefined {
+    const refusal = this.refusalOf(offset, length, exclusive, held);
+    if (refusal === undefined) this.#claims.count(offset, length, exclusive, 1);
+    return refusal;
+  }
+
+  /** Why a range cannot be claimed. */
+  refusalOf(offset: number, length: number, exclusive: boolean, held: boolean): CodedError | undefined {
     const first = Math.floor(offset / RUN_BYTES);
-    const last = Math.ceil((offset + length) / RUN_BYTES);
-    const most = exclusive ? 0 : SHARED - 1;
-    let shared = false;
-    for (let page = first; page < last; page++) {
+    const end = Math.ceil((offset + length) / RUN_BYTES);
+    for (let page = first; page < end; page++) {
       if (this.#owned[page] !== 1 && !held) return disposedError();
-      if (this.#claims[page]! > most) shared = true;
+      if (this.#claims.forbids(page, offset, length, exclusive)) return busyError();
     }
-    if (shared && overlaps(offset, length, exclusive)) return busyError();
-    const claim = exclusive ? SHARED + 1 : 1;
-    for (let page = first; page < last; page++) this.#claims[page]! += claim;
     return undefined;
   }
 
+  /** Claims a range without asking whether it can be. */
+  claimAnyway(offset: number, length: number, exclusive: boolean): void {
+    this.#claims.count(offset, length, exclusive, 1);
+  }
+
   unclaim(offset: number, length: number, exclusive: boolean): void {
-    const last = Math.ceil((offset + length) / RUN_BYTES);
-    const claim = exclusive ? SHARED + 1 : 1;
-    for (let page = Math.floor(offset / RUN_BYTES); page < last; page++) this.#claims[page]! -= claim;
+    this.#claims.count(offset, length, exclusive, -1);
     if (this.#doomed > 0) this.#reconsider();
+  }
+
+  /** Why a range cannot be held. */
+  refusalToHold(offset: number, length: number): CodedError | undefined {
+    const end = Math.ceil((offset + length) / RUN_BYTES);
+    return this.#owned.subarray(Math.floor(offset / RUN_BYTES), end).includes(0) ? disposedError() : undefined;
+  }
+
+  /** Counts one more (1) or one less (-1) for whom a range is kept from being given back. */
+  hold(offset: number, length: number, change: 1 | -1): void {
+    const end = Math.ceil((offset + length) / RUN_BYTES);
+    for (let page = Math.floor(offset / RUN_BYTES); page < end; page++) this.#holds[page]! += change;
+    if (change === -1 && this.#doomed > 0) this.#reconsider();
   }
 
   /** Gives back what was disposed while it was in flight, where that has ended. */
