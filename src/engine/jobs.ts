@@ -75,7 +75,7 @@ export class Jobs {
     return target.storage !== 'remote' || this.#remote < MAX_THREADS - 1;
   }
 
-  /** Gives a thread the next requests of a file. Returns whether there were any and it took them. */
+  /** Gives a thread the next requests of a file, or fails them where there is none. Returns whether there were any. */
   #start(target: Target, completion: Completion): boolean {
     const core = this.#core;
     const job: Job = { target, open: 0 };
@@ -93,10 +93,9 @@ export class Jobs {
     }
     debug('%s: %d requests go to a thread', target.path ?? target.fd, job.open);
     const error = core.kernel.offload(0, job.open);
-    if (error === 0) return true;
-    // No thread can be made at all: each request says so.
-    for (const slot of slots) completion.finishSlot(slot, error, 0);
-    return false;
+    // No thread can be made at all: each request says so, and the next ones too, since nothing in flight would bring their turn.
+    if (error !== 0) for (const slot of slots) completion.finishSlot(slot, error, 0);
+    return true;
   }
 
   /** Packs the next requests of the file. A job never has more than an eighth of the slots: a blocked one keeps them. */

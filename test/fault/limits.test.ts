@@ -74,3 +74,24 @@ test('without a descriptor left there is EMFILE, and no context stays behind', a
   );
   expect(result).toMatchObject({ failure: { code: 'EMFILE', syscall: 'eventfd' }, left: 0 });
 });
+
+test('without a thread left every request that needs one says EAGAIN, and the others go on', async ({ skip }) => {
+  skip(missing !== false, String(missing));
+  const path = `${folder}/threadless`;
+  const results = await printed(
+    // Those of Node are made by its first call.
+    `(await fs.promises.stat('/'), '--nproc=1:1')`,
+    `const context = new AioContext();
+     const file = await context.open('${path}', 'w+', { direct: 'auto', submit: 'offload' });
+     const buffer = context.allocate(4096);
+     // Root may have as many as it likes.
+     if (process.getuid() === 0) process.setuid(65534);
+     const codes = Array.from({ length: 40 }, (_, i) => file.write(buffer, 0, 4096, i * 4096).then(() => '', ({ code }) => code));
+     await file.datasync();
+     console.log(JSON.stringify(await Promise.all(codes)));
+     await file.close();
+     await context.close();`,
+  );
+  expect(results).toEqual(new Array(40).fill('EAGAIN'));
+  expect(statSync(path).size).toBe(0);
+});

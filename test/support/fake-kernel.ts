@@ -37,6 +37,8 @@ export class FakeKernel {
   rule: SubmitRule = () => undefined;
   /** Whether requests have completed when the call that submits them returns, as those to memory have; or what those of the call come to. */
   prompt: boolean | ((iocb: Submitted) => number) = false;
+  /** What a job for a thread is answered: 0, or a negated errno where none can be made. */
+  offloaded = 0;
   /** How often this thread has slept: rules that stand still count it up. */
   sleeps = 0;
   destroyed = false;
@@ -110,6 +112,7 @@ export class FakeKernel {
         new Int32Array(this.#control.buffer, this.#reportAt, 3).set([taken, reaped, tookUs]);
       },
       offload: (first, count) => {
+        if (this.offloaded !== 0) return this.offloaded;
         for (const iocb of this.#read(first, count)) this.#accept({ ...iocb, offThread: true });
         return 0;
       },

@@ -447,6 +447,32 @@ describe('what would wait', () => {
     expect(await offThread(fakeTarget({ submit: 'inline', size: 0 }), 0)).toBe(false);
   });
 
+  test('where no thread can be made every request says so, and what waits for them goes on', async () => {
+    const { engine, kernel } = fakeEngine();
+    kernel.offloaded = -EAGAIN;
+    const buffer = engine.pool.allocate(4096);
+    const files = [fakeTarget({ submit: 'offload' }), fakeTarget({ submit: 'offload', append: true })];
+    // Copies as well, for all of which there is no room at once.
+    const views = Array.from({ length: 100 }, (_, i) => (i % 4 === 0 ? new Uint8Array(PART_BYTES) : buffer));
+    const writes = views.map((view, i) => write(engine, files[i % 2]!, i * PART_BYTES, view));
+    const syncs = files.map((target) => datasync(engine, target));
+    const outcomes = Promise.allSettled(writes);
+    for (let i = 0; i < 10; i++) await turn();
+    expect(engine.stats()).toMatchObject({ queued: 0, inFlight: 2, failed: 100 });
+    for (const outcome of await outcomes)
+      expect(outcome).toMatchObject({ reason: { code: 'EAGAIN', syscall: 'write' } });
+    kernel.completeAll();
+    await Promise.all(syncs);
+    await Promise.all(files.map((target) => target.idle()));
+    // The next one has a thread again.
+    kernel.offloaded = 0;
+    const later = write(engine, files[0]!, 0, buffer);
+    while (kernel.inFlight.length === 0) await turn();
+    kernel.completeAll();
+    expect(await later).toBe(4096);
+    await engine.close();
+  });
+
   test.each(['auto', 'inline', 'offload'] as const)('appends go one after another, in order: %s', async (submit) => {
     const { engine, kernel } = fakeEngine({ depth: 16 });
     const target = fakeTarget({ append: true, submit });
