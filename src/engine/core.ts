@@ -40,7 +40,7 @@ export class Core {
   spentMs = 0;
   /** When the present requests are submitted (performance.now), where latencies are measured; else 0. */
   nowMs = 0;
-  /** What ended this context before its time: an event that belongs to no request. */
+  /** Why nothing more is submitted and no event is taken: the context is closed, or something ended it before its time. */
   poison: CodedError | undefined = undefined;
 
   constructor(
@@ -78,5 +78,13 @@ export class Core {
     if (!request.unheard) return;
     request.unheard = false;
     this.unheard--;
+  }
+
+  /** Frees all slots: the kernel's context has ended, and has nothing any more. */
+  leaveAll(): void {
+    for (let slot = 0; slot < this.depth; slot++) {
+      const request = this.slots.at(slot);
+      if (request !== undefined) this.leave(request);
+    }
   }
 }

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { debug } from '../debug.ts';
-import { aioError, everyOne } from '../errors.ts';
+import { aioError, type CodedError, everyOne } from '../errors.ts';
 import * as abi from '../layout/constants.ts';
 import { bytesOf } from '../layout/view.ts';
 import type { Binding } from '../raw/binding.ts';
@@ -219,7 +219,7 @@ export class Engine implements Ending {
       await everyOne([...this.#files].map((file) => file.close()));
     } finally {
       // A descriptor that does not close keeps nothing else from being given back.
-      if (this.#live.count > 0) {
+      if (!this.#idle) {
         await new Promise<void>((resolve) => {
           this.#whenIdle = resolve;
         });
@@ -229,9 +229,22 @@ export class Engine implements Ending {
     }
   }
 
-  /** Ends the kernel's context, once. */
+  /** Nothing is left but polls, which are settled when the context closes. The kernel may refuse to cancel them; io_destroy ends them. */
+  get #idle(): boolean {
+    return this.#live.count === this.#core.polls;
+  }
+
+  /** Ends the kernel's context, once, and with it what it still has: only then is the memory of that safe again. */
   #end(): Promise<void> {
-    this.#ended ??= new Promise((resolve) => this.#core.kernel.destroy(resolve));
+    this.#core.poison ??= closedError();
+    this.#ended ??= new Promise<void>((resolve) => this.#core.kernel.destroy(resolve)).then(() => {
+      this.#core.leaveAll();
+      this.#live.each((request) => {
+        this.#live.remove(request);
+        request.target.release();
+      });
+      this.#whenIdle?.();
+    });
     return this.#ended;
   }
 
@@ -425,7 +438,7 @@ export class Engine implements Ending {
     else if (request.signal !== undefined) this.#aborts.remove(request.signal, request);
     this.#core.requests.give(request);
     target.release();
-    if (this.#live.count === 0) this.#whenIdle?.();
+    if (this.#whenIdle !== undefined && this.#idle) this.#whenIdle();
   }
 
   #conclude(request: Request, bytes: number, errno: number): void {
@@ -498,26 +511,25 @@ export class Engine implements Ending {
     return false;
   }
 
-  /** Called by the completer: memory and kernel no longer agree. Everything is rejected and nothing more is submitted. */
+  /** Called by the completer: memory and kernel no longer agree. */
   corrupted(): void {
-    if (this.#core.poison !== undefined) return;
-    const error = aioError(
-      'ERR_AIO_CORRUPTED',
-      'An event came from the kernel that belongs to no request of this context. Nothing it has done or will do can be trusted: ' +
-        'the context is dead and its pending requests may or may not have happened. Please report this',
+    this.#fail(
+      aioError(
+        'ERR_AIO_CORRUPTED',
+        'An event came from the kernel that belongs to no request of this context. Nothing it has done or will do can be trusted: ' +
+          'the context is dead and its pending requests may or may not have happened. Please report this',
+      ),
     );
+  }
+
+  /** Everything is rejected and nothing more is submitted. */
+  #fail(error: CodedError): void {
+    if (this.#core.poison !== undefined) return;
     this.#core.poison = error;
     this.#live.each((request) => {
       if (!request.settled) this.#settle(request, error, 0);
     });
-    // Only the end of the kernel's context makes the memory safe again.
-    void this.#end().then(() => {
-      this.#live.each((request) => {
-        this.#live.remove(request);
-        request.target.release();
-      });
-      this.#whenIdle?.();
-    });
+    void this.#end();
     // Last, since a program may have put its own in the place of emitWarning, which may throw.
     process.emitWarning(error);
   }

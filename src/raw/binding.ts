@@ -64,7 +64,7 @@ export interface KernelContext {
   /** Whether waiting for completions keeps the event loop alive; not at first. */
   readonly ref: () => void;
   readonly unref: () => void;
-  /** Ends the context off-thread and then calls back. Nothing may be in flight. */
+  /** Ends the context off-thread, with what it has in flight, and then calls back: until then that needs its memory. */
   readonly destroy: (callback: () => void) => void;
 }
 

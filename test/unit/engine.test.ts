@@ -15,6 +15,7 @@ import {
   RWF_NOWAIT,
 } from '../../src/layout/constants.ts';
 import { fakeEngine, fakeTarget, type Submitted, turn } from '../support/fake-kernel.ts';
+import { outcomeOf } from '../support/outcome.ts';
 
 const { EAGAIN, EBADF, EIO, EOPNOTSUPP } = constants.errno;
 const count = (bytes: number): unknown => bytes;
@@ -929,6 +930,36 @@ describe('ownership', () => {
     await expect(done).rejects.toMatchObject({ code: 'ABORT_ERR' });
     expect(kernel.cancelled).toHaveLength(1);
     kernel.completeAll();
+  });
+
+  test('polls that the kernel does not cancel keep nothing else waiting when the context closes', async () => {
+    const { engine, kernel } = fakeEngine();
+    const controller = new AbortController();
+    const target = fakeTarget();
+    const poll = (options?: RequestOptions) =>
+      outcomeOf(() => engine.command(IOCB_CMD_POLL, target, 1, options, count, undefined) as Promise<unknown>);
+    const polls = [poll(), poll({ signal: controller.signal })];
+    const reading = read(engine, target, 0, engine.pool.allocate(4096));
+    await turn();
+    controller.abort();
+    // And one for which it has no room.
+    kernel.rule = () => -EAGAIN;
+    polls.push(poll());
+    await turn();
+    let closed = false;
+    const closing = engine.close().then(() => {
+      closed = true;
+    });
+    expect(await Promise.all(polls)).toEqual(['ERR_AIO_CONTEXT_CLOSED', 'ABORT_ERR', 'ERR_AIO_CONTEXT_CLOSED']);
+    await turn();
+    // The read has its memory until its event.
+    expect([closed, kernel.destroyed]).toEqual([false, false]);
+    kernel.complete(kernel.inFlight.find(({ opcode }) => opcode === IOCB_CMD_PREAD)!, 4096);
+    expect(await reading).toBe(4096);
+    await closing;
+    expect(kernel.history).toHaveLength(3);
+    expect(engine.stats()).toMatchObject({ queued: 0, inFlight: 0, inFlightBytes: 0 });
+    await target.idle();
   });
 
   test('a poll that a callback aborts while its slice is being submitted is cancelled once the kernel has it', async () => {
