@@ -19,6 +19,8 @@ export interface Ending {
   finished(request: Request, bytes: number, errno: number): void;
   /** An event came that belongs to no request. */
   corrupted(): void;
+  /** The events cannot be read: what io_getevents answers instead, a negated errno. */
+  deaf(errno: number): void;
 }
 
 /** Takes what the kernel has completed and settles the requests. */
@@ -73,8 +75,12 @@ export class Completer {
   #completeNow(count: number): void {
     const core = this.#core;
     if (core.poison !== undefined) return;
+    if (count < 0) {
+      this.#ending.deaf(count);
+      return;
+    }
     // Before anybody hears of it: whoever does may run ticks, and what they submit puts its events in the place of these.
-    const decoded = count < 0 ? 0 : core.packer.decode(count);
+    const decoded = core.packer.decode(count);
     if (channels.complete.hasSubscribers) {
       const message: CompleteMessage = { count, ...core.load };
       channels.complete.publish(message);

@@ -8,7 +8,7 @@ import { Aborts, abortError, isAborted } from './aborts.ts';
 import { Completer, type Ending } from './completer.ts';
 import { isCopied } from './copy.ts';
 import { type Core, IOVECS_PER_SLOT } from './core.ts';
-import { closedError, errorOf } from './failure.ts';
+import { closedError, deafError, errorOf } from './failure.ts';
 import { Live } from './live.ts';
 import { nextTick } from './loop.ts';
 import { BLOCK_BYTES, EXTENDING_PART_BYTES, isRead, isWrite, PART_BYTES } from './policy.ts';
@@ -520,6 +520,11 @@ export class Engine implements Ending {
           'the context is dead and its pending requests may or may not have happened. Please report this',
       ),
     );
+  }
+
+  /** Called by the completer: events cannot be read any more. */
+  deaf(errno: number): void {
+    this.#fail(deafError(errno));
   }
 
   /** Everything is rejected and nothing more is submitted. */

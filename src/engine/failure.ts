@@ -54,3 +54,12 @@ export function closedError(): CodedError {
     'This AioContext is closed or closing. Use it before close(), or make a new one',
   );
 }
+
+/** What everything is rejected with where the kernel no longer says what has completed. */
+export function deafError(errno: number): CodedError {
+  return systemError(errno, 'io_getevents', {
+    remedy:
+      'This context cannot hear of its completions: it is dead, and its pending requests may or may not have happened. Allow io_getevents, ' +
+      'if a security policy (seccomp, usually of a container) denies it',
+  });
+}

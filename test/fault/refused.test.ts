@@ -10,7 +10,7 @@ const path = `${scratchFolder()}/file`;
 writeFileSync(path, Buffer.alloc(8192));
 
 /** What a program prints as JSON that may not use this call. */
-async function printed(call: string, body: string): Promise<unknown> {
+async function printed(call: string, body: string, env: Record<string, string> = {}): Promise<unknown> {
   const child = await runNode(
     `import { AioContext } from '${dist}index.js';
      import { eventfd } from '${dist}raw/index.js';
@@ -19,7 +19,7 @@ async function printed(call: string, body: string): Promise<unknown> {
      const describe = ({ code, syscall, message }) => ({ code, syscall, message });
      const endOf = (promise) => promise.then(() => 'ok', describe);
      ${body}`,
-    { launcher: refusingLauncher(EPERM, call) },
+    { launcher: refusingLauncher(EPERM, call), env },
   );
   expect(child, child.stderr).toMatchObject({ code: 0, signal: null, timedOut: false });
   return JSON.parse(child.stdout);
@@ -46,4 +46,27 @@ test('without io_cancel a context closes all the same, whatever polls are in fli
   );
   const codes = ['ERR_AIO_CONTEXT_CLOSED', 'ABORT_ERR'];
   expect(result).toEqual({ closed: true, inFlight: 2, left: 0, codes, read: 'ok' });
+});
+
+test('where events must be had by io_getevents and it is denied, that is what the error says, and the context closes', async ({
+  skip,
+}) => {
+  const missing = seccompSkip();
+  skip(missing !== false, String(missing));
+  const result = await printed(
+    'io_getevents',
+    `const file = await context.open('${path}', 'r', { direct: 'auto' });
+     const read = () => endOf(file.read(context.allocate(4096), 0, 4096, 0));
+     const results = await Promise.all([read(), read()]);
+     results.push(await read());
+     await context.close();
+     console.log(JSON.stringify({ results, left: context.stats().inFlight }));`,
+    { KAIO_REAP: 'io_getevents' },
+  );
+  const denied = {
+    code: 'EPERM',
+    syscall: 'io_getevents',
+    message: expect.stringMatching(/io_getevents.*Allow io_getevents/),
+  };
+  expect(result).toEqual({ results: [denied, denied, denied], left: 0 });
 });
