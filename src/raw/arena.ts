@@ -1,5 +1,5 @@
 import { aioError, invalidArgType, outOfRange } from '../errors.ts';
-import { type Binding, binding } from './binding.ts';
+import { type Binding, binding, type Unsupported } from './binding.ts';
 import { Runs } from './runs.ts';
 
 /** One WebAssembly page; also a multiple of every page size that Linux has. */
@@ -34,7 +34,7 @@ export class Arena {
   /**
    * @param byteLength 1 to 4294901760 bytes, rounded up to a multiple of 65536. Touched, and so backed by memory, only as it is used.
    * @throws `ERR_OUT_OF_RANGE`, or `ERR_AIO_NO_MEMORY` where the address space does not suffice (each arena reserves about 10 GiB
-   * of it, which `ulimit -v` counts).
+   * of it, which `ulimit -v` counts), or `ERR_AIO_UNSUPPORTED` without WebAssembly (`node --jitless`).
    * @param native For tests: what stands in for the native module.
    */
   constructor(byteLength: number, options: ArenaOptions = {}, native: Binding = binding()) {
@@ -108,8 +108,19 @@ export class Arena {
   }
 }
 
-/** Linear memory of a fixed number of pages; throws `ERR_AIO_NO_MEMORY`. */
+/** Why there is no memory that stays where it is; undefined where there is. */
+export function missingMemory(): Unsupported | undefined {
+  if (typeof WebAssembly !== 'undefined') return undefined;
+  const message =
+    'kaio needs WebAssembly, since the kernel must find its memory where it was, and this process has none: --jitless and --no-expose-wasm take ' +
+    'it away. Run node without them, also in NODE_OPTIONS';
+  return { supported: false, reason: 'webassembly', message };
+}
+
+/** Linear memory of a fixed number of pages; throws `ERR_AIO_NO_MEMORY`, or `ERR_AIO_UNSUPPORTED` where there is no WebAssembly. */
 export function reserveMemory(pages: number): { readonly buffer: ArrayBuffer } {
+  const missing = missingMemory();
+  if (missing !== undefined) throw aioError('ERR_AIO_UNSUPPORTED', missing.message);
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages });
   } catch (cause) {

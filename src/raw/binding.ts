@@ -102,7 +102,7 @@ export interface Statx {
 /** Why there is no asynchronous I/O here. `reason` is short and stable, `message` is for people. */
 export interface Unsupported {
   supported: false;
-  reason: 'platform' | 'architecture' | 'native-module' | 'denied' | 'kernel';
+  reason: 'platform' | 'architecture' | 'native-module' | 'webassembly' | 'denied' | 'kernel';
   message: string;
 }
 

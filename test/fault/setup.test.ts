@@ -99,3 +99,14 @@ describe('io_setup fails', () => {
     expect(await answer({ launcher })).toEqual({ thrown: null, rejected: null, support: { supported: true } });
   });
 });
+
+test('without WebAssembly there is no support, and the message says what takes it away', async () => {
+  const { thrown, rejected, support } = await answer({ execArgv: ['--jitless'] });
+  for (const failure of [thrown, rejected]) {
+    expect(failure).toMatchObject({
+      code: 'ERR_AIO_UNSUPPORTED',
+      message: expect.stringMatching(/WebAssembly.*--jitless/),
+    });
+  }
+  expect(support).toEqual({ supported: false, reason: 'webassembly', message: thrown?.message });
+});
