@@ -90,10 +90,14 @@ export interface SystemErrorDetails {
   remedy?: string | undefined;
 }
 
+let known: ReturnType<typeof getSystemErrorMap> | undefined;
+
 /** Makes a system error as Node's: `EIO: i/o error, read '/data/a' (4096 bytes at 8192)`. `errno` is negated, as the kernel gives it. */
 export function systemError(errno: number, syscall: string, details: SystemErrorDetails = {}): SystemError {
   const { path, offset, length, remedy } = details;
-  const [code, text] = getSystemErrorMap().get(errno) ?? [unmapped(errno), 'unknown error'];
+  // Node makes the whole map anew for everyone who asks.
+  known ??= getSystemErrorMap();
+  const [code, text] = known.get(errno) ?? [unmapped(errno), 'unknown error'];
   const where = length === undefined ? '' : ` (${length} bytes at ${offset})`;
   const message = `${code}: ${text}, ${syscall}${path === undefined ? '' : ` '${path}'`}${where}`;
   const error = new Error(remedy === undefined ? message : `${message}. ${remedy}`);
