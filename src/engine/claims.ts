@@ -56,11 +56,13 @@ export class Claims {
     const end = Math.ceil((offset + length) / RUN_BYTES);
     const weight = exclusive ? SHARED + 1 : 1;
     const counts = this.#counts;
+    if (((offset | length) & (RUN_BYTES - 1)) !== 0) {
+      // Only its first and its last page can be used in part.
+      this.#countStretch(first, offset, length, exclusive, change);
+      if (end - 1 > first) this.#countStretch(end - 1, offset, length, exclusive, change);
+    }
+    // Last, where nothing is called any more: at the end of the stack none of it is counted.
     for (let page = first; page < end; page++) counts[page]! += change * weight;
-    if (((offset | length) & (RUN_BYTES - 1)) === 0) return;
-    // Only its first and its last page can be used in part.
-    this.#countStretch(first, offset, length, exclusive, change);
-    if (end - 1 > first) this.#countStretch(end - 1, offset, length, exclusive, change);
   }
 
   #countStretch(page: number, offset: number, length: number, exclusive: boolean, change: 1 | -1): void {

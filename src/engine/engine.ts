@@ -298,8 +298,28 @@ export class Engine implements Ending {
     }
     const writes = isWrite(request.op);
     const refusal = this.#refusalOf(request, options) ?? this.#live.add(request);
-    if (refusal !== undefined) this.#refuse(request, refusal);
-    else this.#accept(request, writes);
+    if (refusal !== undefined) {
+      this.#refuse(request, refusal);
+      return promise;
+    }
+    // It is on the books. Nothing is called from there to the queue: what comes to the end of the stack in between would stay on them.
+    const { target } = request;
+    target.open++;
+    if (writes) target.openWrites++;
+    try {
+      // A plain read waits for nothing but its turn.
+      if (request.plain && !writes) this.#submitter.enqueue(request);
+      else this.#queue(request, writes);
+    } catch (error) {
+      // Nor is here. What is queued of it is dropped in its turn.
+      request.settled = true;
+      request.plain = false;
+      if (request.openParts === 0) {
+        request.next = this.#submitter.givenUp;
+        this.#submitter.givenUp = request;
+      }
+      throw error;
+    }
     return promise;
   }
 
@@ -343,26 +363,6 @@ export class Engine implements Ending {
       this.#settle(request, error, 0);
       this.#core.requests.give(request);
     });
-  }
-
-  #accept(request: Request, writes: boolean): void {
-    const { target } = request;
-    target.hold();
-    if (writes) target.openWrites++;
-    try {
-      // A plain read waits for nothing but its turn.
-      if (request.plain && !writes) this.#submitter.enqueue(request);
-      else this.#queue(request, writes);
-    } catch (error) {
-      // The stack is at its end, where no call comes far. What is queued of it is dropped in its turn.
-      request.settled = true;
-      request.plain = false;
-      if (request.openParts === 0) {
-        request.next = this.#submitter.givenUp;
-        this.#submitter.givenUp = request;
-      }
-      throw error;
-    }
   }
 
   /** Queues a request, or lets it wait for those before. */

@@ -22,10 +22,9 @@ const MOST_LINKS = 40;
 
 // Names are bytes, which need not be UTF-8. For node:path, which takes text, each byte is a character.
 
-/** The bytes of a path. */
+/** The bytes of a path, which are nobody else's to change. */
 export function pathBytes(path: PathLike): Buffer {
-  if (typeof path === 'string') return Buffer.from(path);
-  return path instanceof URL ? Buffer.from(fileURLToPath(path)) : path;
+  return path instanceof URL ? Buffer.from(fileURLToPath(path)) : Buffer.from(path as string);
 }
 
 /** The folder of a path. */

@@ -1,5 +1,6 @@
 import { fstat as fstatCallback } from 'node:fs';
 import { promisify } from 'node:util';
+import type { RequestOptions } from '../engine/engine.ts';
 import type { Handle } from './handle.ts';
 import { Turns, unlessAborted } from './waiting.ts';
 
@@ -43,9 +44,10 @@ export class OwnPosition {
   }
 
   /** Runs an append in its turn. The position is then where that ended: where the file ends by now, for only the kernel knows. */
-  async append(signal: AbortSignal | undefined, moves: boolean, run: () => Promise<number>): Promise<number> {
-    return await this.#turns.take(async (before) => {
-      await unlessAborted(before, signal);
+  append(options: RequestOptions | undefined, moves: boolean, run: () => Promise<number>): Promise<number> {
+    return this.#turns.take(async (before) => {
+      // Who would rather fail than wait goes at once: appends of others may come first anyway.
+      if (options?.nowait !== true) await unlessAborted(before, options?.signal);
       const moved = await run();
       if (moves && moved > 0) this.#bytes = (await this.#handle.with((fd) => fstat(fd))).size;
       return moved;

@@ -256,14 +256,22 @@ export class Transfers {
 
   /** Starts an append. Who cannot read the file cannot see where its own position is: then nothing needs to wait for that. */
   #atEnd(transfer: Transfer, shape: Shape, callback: Callback | undefined): Result {
+    const { target } = this.#handle;
+    const append =
+      this.#unit === 1
+        ? () => transfer.start(target, 0, countShape, undefined) as Promise<number>
+        : () => this.#appendDirect(transfer);
     if (this.#nature.readable) {
       const moves = transfer.at === undefined;
-      return this.#run(transfer, shape, callback, () =>
-        this.position.append(transfer.options?.signal, moves, () => this.#append(transfer)),
-      );
+      return this.#run(transfer, shape, callback, () => this.position.append(transfer.options, moves, append));
     }
-    if (this.#unit === 1) return transfer.start(this.#handle.target, 0, shape, callback);
-    return this.#run(transfer, shape, callback, () => this.#append(transfer));
+    if (this.#unit === 1) return transfer.start(target, 0, shape, callback);
+    return this.#run(transfer, shape, callback, () =>
+      this.#appends.take(async (before) => {
+        await unlessAborted(before, transfer.options?.signal);
+        return await append();
+      }),
+    );
   }
 
   /** Starts a request at a place, by direct I/O as far as that can begin and end there. */
@@ -280,24 +288,25 @@ export class Transfers {
 
   /** Runs what waits or has several steps as one request. */
   #run(transfer: Transfer, shape: Shape, callback: Callback | undefined, steps: () => Promise<number>): Result {
-    if (callback === undefined) return this.#shaped(transfer, shape, steps);
-    callBackWith(callback, this.#inSteps(transfer, steps), transfer.buffer);
+    if (callback === undefined) return this.#inSteps(transfer, shape, steps);
+    callBackWith(callback, this.#inSteps(transfer, countShape, steps), transfer.buffer);
     return undefined;
   }
 
-  async #shaped(transfer: Transfer, shape: Shape, steps: () => Promise<number>): Promise<unknown> {
-    return shape(await this.#inSteps(transfer, steps), transfer.buffer);
-  }
-
-  async #inSteps(transfer: Transfer, steps: () => Promise<number>): Promise<number> {
-    const { held } = transfer.options ?? {};
+  /** As `holding`. Functions on the way from a program's line to the engine are few, or a stack of ten does not have that line (test/unit/stacks). */
+  async #inSteps(transfer: Transfer, shape: Shape, steps: () => Promise<number>): Promise<unknown> {
+    const letGo = hold(transfer.pieces(), transfer.options?.held);
     transfer.options = { ...transfer.options, held: true };
-    return await this.holding(transfer.pieces(), steps, held);
+    try {
+      return shape(await this.#pending.run(steps), transfer.buffer);
+    } finally {
+      letGo();
+    }
   }
 
   /** Runs what is pending, and keeps its memory from being given back meanwhile: no request of the engine claims it yet. */
-  async holding<T>(memory: readonly Uint8Array[], run: () => Promise<T>, held?: boolean): Promise<T> {
-    const letGo = hold(memory, held);
+  async holding<T>(memory: readonly Uint8Array[], run: () => Promise<T>): Promise<T> {
+    const letGo = hold(memory);
     try {
       return await this.#pending.run(run);
     } finally {
@@ -348,24 +357,20 @@ export class Transfers {
   }
 
   /**
-   * Appends, where direct I/O must, one after another. Only the kernel knows where the file ends when one is carried out: if not where direct I/O can begin, it
-   * answers EINVAL.
+   * Appends by direct I/O, in its turn. Only the kernel knows where the file ends when it is carried out: if not where direct I/O can begin,
+   * it answers EINVAL.
    */
-  async #append(transfer: Transfer): Promise<number> {
-    if (this.#unit === 1) return (await transfer.start(this.#handle.target, 0, countShape, undefined)) as number;
-    return await this.#appends.take(async (before) => {
-      await unlessAborted(before, transfer.options?.signal);
-      if (transfer.bytes % this.#unit === 0) {
-        try {
-          return await this.#apart(transfer, 0, Number.POSITIVE_INFINITY, false, () =>
-            transfer.start(this.#handle.target, 0, countShape, undefined),
-          );
-        } catch (error) {
-          if ((error as { errno?: number }).errno !== -EINVAL) throw error;
-        }
+  async #appendDirect(transfer: Transfer): Promise<number> {
+    if (transfer.bytes % this.#unit === 0) {
+      try {
+        return await this.#apart(transfer, 0, Number.POSITIVE_INFINITY, false, () =>
+          transfer.start(this.#handle.target, 0, countShape, undefined),
+        );
+      } catch (error) {
+        if ((error as { errno?: number }).errno !== -EINVAL) throw error;
       }
-      return await this.#throughCache(transfer, 0, 0, Number.POSITIVE_INFINITY);
-    });
+    }
+    return await this.#throughCache(transfer, 0, 0, Number.POSITIVE_INFINITY);
   }
 
   async #throughCache(transfer: Transfer, place: number, from: number, to: number): Promise<number> {

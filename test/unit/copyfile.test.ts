@@ -387,3 +387,11 @@ test('names are bytes, which need not be UTF-8', async () => {
   await copyFile(source, `${folder}/link`, { context });
   expect(readdirSync(folder, 'latin1').sort()).toEqual(['caf\xe9', 'link', 'source', 'target', '\xff']);
 });
+
+test("a Buffer with a path is its caller's again when the call has returned", async () => {
+  const name = Buffer.from(target);
+  const copying = copyFile(source, name, { context });
+  name.fill('x');
+  await copying;
+  expect(isCopied()).toBe(true);
+});

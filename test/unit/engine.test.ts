@@ -1339,6 +1339,7 @@ describe('a stack that overflows amid a request', () => {
     };
   const kinds: [string, Ask, number][] = [
     ['read', ask(IOCB_CMD_PREAD), 512],
+    ['read of pages', ask(IOCB_CMD_PREAD), 8192],
     ['read in parts', ask(IOCB_CMD_PREAD), PART_BYTES * 2],
     ['read with a signal', ask(IOCB_CMD_PREAD, { signal: new AbortController().signal }), 512],
     ['write', ask(IOCB_CMD_PWRITE), 512],
@@ -1368,6 +1369,7 @@ describe('a stack that overflows amid a request', () => {
   test.each(kinds)('fails that one alone: %s', async (_name, ask, bytes) => {
     const { engine, kernel } = fakeEngine({ memory: 128 << 20 });
     const target = fakeTarget();
+    const { freeBytes } = engine.stats();
     const views = Array.from({ length: LEVELS + 1 }, () => engine.pool.allocate(bytes));
     let made = 0;
     let answers = 0;
@@ -1398,6 +1400,9 @@ describe('a stack that overflows amid a request', () => {
     }
     expect(made).toBeGreaterThan(500);
     expect(answers).toBe(made);
+    expect(target.open).toBe(0);
+    for (const view of views) view[Symbol.dispose]();
+    expect(engine.stats().freeBytes).toBe(freeBytes);
     await engine.close();
   });
 });

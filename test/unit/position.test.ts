@@ -115,6 +115,20 @@ describe('the own position of a file that appends', () => {
     await file.close();
   });
 
+  test('keeps no append waiting that would rather fail', async () => {
+    writeFileSync(path, '');
+    const file = await context.open(path, 'a+', { direct: false });
+    const order: string[] = [];
+    const ended = (what: string) => () => void order.push(what);
+    await Promise.all([
+      file.readFile().then(ended('read')),
+      file.write(Buffer.from('x'), { nowait: true }).then(ended('written'), ended('refused')),
+    ]);
+    // Buffered appends are off-thread as a rule, and then this kernel refuses.
+    expect(order.at(-1)).toBe('read');
+    await file.close();
+  });
+
   test('is the end after a stream has written', async () => {
     for (const bytes of [10, 4096, 10_000]) {
       const file = await appending();

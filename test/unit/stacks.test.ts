@@ -27,6 +27,24 @@ const failing: Record<string, (file: AioFile, proc: AioFile) => Promise<unknown>
   poll: () => context.poll(1_000_000, 1),
 };
 
+test.each(['a', 'a+'].flatMap((flags) => [false, 'auto' as const].map((direct) => ({ flags, direct }))))(
+  'an append ($flags, direct: $direct)',
+  async ({ flags, direct }) => {
+    const file = await context.open(path, flags, { direct });
+    for (const append of [() => file.write(x, { nowait: true }), () => file.writev([x], null, { nowait: true })]) {
+      async function theCaller(): Promise<void> {
+        await append();
+      }
+      const error = await theCaller().then(
+        () => undefined,
+        (reason: Error) => reason,
+      );
+      expect(error?.stack).toContain('theCaller');
+    }
+    await file.close();
+  },
+);
+
 test.each(Object.keys(failing))('%s', async (name) => {
   const file = await context.open(path, 'r', { direct: false });
   const fd = openSync('/proc/version', 'r');
