@@ -54,7 +54,7 @@ export class Claims {
   count(offset: number, length: number, exclusive: boolean, change: 1 | -1): void {
     const first = Math.floor(offset / RUN_BYTES);
     const end = Math.ceil((offset + length) / RUN_BYTES);
-    const weight = exclusive ? SHARED + 1 : 1;
+    const weight = weightOf(exclusive);
     const counts = this.#counts;
     if (((offset | length) & (RUN_BYTES - 1)) !== 0) {
       // Only its first and its last page can be used in part.

@@ -218,7 +218,10 @@ export class Transfers {
     }
   }
 
-  /** Writes all of it at the file's own position, or at its end where it appends, as a step of `asOne`. The caller holds the memory, and says how much it was. */
+  /**
+   * Writes all of it at the file's own position, or at its end where it appends, as a step of `asOne`. The caller holds the memory, and says
+   * how much it was, in bytes.
+   */
   async writeAll(view: Uint8Array, byteLength: number, signal: AbortSignal | undefined): Promise<void> {
     this.#mayTransfer(undefined);
     const options = { signal, held: true };
@@ -293,7 +296,10 @@ export class Transfers {
     return undefined;
   }
 
-  /** As `holding`. Functions on the way from a program's line to the engine are few, or a stack of ten does not have that line (test/unit/stacks). */
+  /**
+   * As `holding`, in one function: those on the way from a program's line to the engine are few, or a stack of ten does not have that line
+   * (test/unit/stacks.test.ts).
+   */
   async #inSteps(transfer: Transfer, shape: Shape, steps: () => Promise<number>): Promise<unknown> {
     const letGo = hold(transfer.pieces(), transfer.options?.held);
     transfer.options = { ...transfer.options, held: true };
