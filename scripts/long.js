@@ -1,6 +1,6 @@
-// npm run test:long: everything in its long form, which takes hours. Guests with other kernels share nothing with this one but its processors,
-// and run beside the rest. So does the soak beside the campaigns; the others come after it, because one of them takes all contexts that
-// the kernel allows. What fails does not keep the others from running.
+// npm run test:long: everything in its long form, which takes hours. Guests with other kernels come first, with nothing beside them: beside the
+// soak and the campaigns, one that takes six minutes alone had not ended after fifty-five. The soak runs beside the campaigns; the others
+// come after it, because one of them takes all contexts that the kernel allows. What fails does not keep the others from running.
 //
 // A run that was interrupted, or in which something failed, is continued by the next one while the package is the same: what has passed is not
 // run again.
@@ -8,7 +8,6 @@ import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { getPriority, setPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -19,8 +18,6 @@ const LONG = ['--config', 'vitest.long.config.ts'];
 const CAMPAIGNS = ['--config', 'vitest.campaigns.config.ts'];
 const SOAK = 'test/long/soak.test.ts';
 const KERNELS = 'test/campaigns/kernels.test.ts';
-/** Guests give way to the tests here, which have time limits for a machine that is not emulated. */
-const GIVES_WAY = 5;
 
 const testsIn = (folder, ...without) =>
   readdirSync(folder)
@@ -32,7 +29,6 @@ const guests = Object.keys(JSON.parse(readFileSync('test/campaigns/kernels/kerne
   name: `Linux ${name}`,
   args: [...CAMPAIGNS, KERNELS],
   env: { KAIO_KERNELS: name },
-  nice: GIVES_WAY,
 }));
 const soak = { name: SOAK, args: [...LONG, SOAK] };
 const campaigns = testsIn('test/campaigns', KERNELS).map((name) => ({ name, args: [...CAMPAIGNS, name] }));
@@ -63,11 +59,10 @@ const progress = readProgress(sources());
 const failed = [];
 
 /** Runs vitest, each line behind the part's name. Returns how many minutes it took, or undefined where it failed. */
-async function vitest({ name, args, env = {}, nice = 0 }) {
+async function vitest({ name, args, env = {} }) {
   const began = performance.now();
   const all = { ...process.env, KAIO_LONG: '1', ...env };
   const child = spawn('npx', ['vitest', 'run', ...args], { env: all, stdio: ['ignore', 'pipe', 'pipe'] });
-  setPriority(child.pid, Math.max(getPriority(), nice));
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => console.log(`${name} | ${line}`));
   }
@@ -100,7 +95,8 @@ async function host() {
   await inTurn([...others, ...tests]);
 }
 
-await Promise.all([inTurn(guests), host()]);
+await inTurn(guests);
+await host();
 console.table(progress.minutes);
 // Holds docs/reliability.md against what the campaigns came to, and writes it there.
 await vitest({ name: 'figures', args: ['test/unit/reliability.test.ts'] });

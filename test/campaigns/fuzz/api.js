@@ -12,7 +12,8 @@ import { isTyped, show } from './typed.js';
 const { door: name, dir, from = 1, seeds = 1, calls = 20_000, trace = false } = JSON.parse(process.argv[2]);
 /** Calls that have not answered yet. */
 const MOST_PENDING = 64;
-const STUCK_MS = Number(process.env.KAIO_FUZZ_STUCK_MS ?? 60_000);
+/** What it asks for may be to read files of gigabytes, on a machine that does other things. */
+const STUCK_MS = Number(process.env.KAIO_FUZZ_STUCK_MS ?? 300_000);
 
 const done = { door: name, from, seeds, calls: 0, answered: 0, refused: {} };
 /** One of each kind, by where it was thrown. */
